@@ -1,0 +1,233 @@
+"""Owns putting a judgement into words and JSON; refuses to decide anything: it asks the same `judge` that answers queries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+
+from geodns.answer.authoritative import Judgement, Selection, judge
+from geodns.answer.ladder import Attempt, Client, Rung, Subnet
+from geodns.answer.respond import encode
+from geodns.answer.snapshot import Snapshot
+from geodns.geo import Atlas, Located, Location, Place, State, prefix_around, winner
+from geodns.wire import ClientSubnet, Edns, Name, Query, Rcode, RRset, question_of, to_text, udp_limit
+
+_LOCATION_KEYS = ("continent", "country", "subdivision", "city", "asn", "latitude", "longitude", "anycast")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One answer and every step to it, ready to print; keys as the JSON form has them.
+
+    `scope` is the prefix length that a reply to a client subnet carries or, without one, the prefix length around the sender's
+    address for which the answer is true; `rule` is None where no rule of the zone chose.
+    """
+
+    question: dict[str, str]
+    client: dict[str, str | None]
+    rcode: str
+    rung: str
+    location: dict[str, object]
+    sources: dict[str, str]
+    rule: str | None
+    answer: list[str]
+    ttl: int | None
+    scope: int
+    reason: str
+    records: list[str]
+    authority: list[str]
+    additional: list[str]
+    octets: int
+    steps: list[str]
+
+    def as_json(self) -> dict[str, object]:
+        """A plain object for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who is asked about: a sender's address, or a client subnet that a resolver sends; each may be None, not both."""
+
+    source: Place | None
+    subnet: ClientSubnet | None = None
+
+
+def type_text(rdtype: int) -> str:
+    """A type's mnemonic, TYPEnnn where it has none."""
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rdtype))
+
+
+def rdata_text(rrset: RRset, rdata: bytes) -> str:
+    """RDATA in presentation form."""
+    rdclass = dns.rdataclass.RdataClass.make(rrset.rdclass)
+    return dns.rdata.from_wire(rdclass, dns.rdatatype.RdataType.make(rrset.rdtype), rdata, 0, len(rdata)).to_text()
+
+
+def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explanation:
+    """Judge one question as the server would, and say why it was judged so."""
+    edns = Edns(client_subnet=asker.subnet)
+    query = Query(
+        0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=edns
+    )
+    client = snapshot.trust.client(asker.source, asker.subnet)
+    judgement = judge(snapshot, query, client)
+    octets = len(encode(snapshot, query, client, judgement))
+    response = judgement.response
+    last = response.answer[-1] if response.answer else None
+    ttl = last.ttl if last else response.authority[0].ttl if response.authority else None
+    deciding = _deciding(judgement)
+    place = client.subnet or client.source
+    located = snapshot.atlas.locate(place) if place else None
+    location = located.location if located else Location()
+    return Explanation(
+        question={"name": to_text(name), "type": type_text(rdtype), "class": "IN"},
+        client={
+            "address": str(asker.source) if asker.source else None,
+            "ecs": str(asker.subnet) if asker.subnet else None,
+            "subnet": client.subnet_verdict.value,
+        },
+        rcode=Rcode(response.rcode).name,
+        rung=deciding.climb.rung.value if deciding else Rung.FALLBACK.value,
+        location=_location(location),
+        sources=dict(located.sources) if located else {},
+        rule=deciding.rule.name if deciding and deciding.rule else None,
+        answer=[rdata_text(last, rdata) for rdata in last.rdatas] if last else [],
+        ttl=ttl,
+        scope=_scope(judgement, client),
+        reason=_reason(snapshot.atlas, judgement, client, deciding),
+        records=_records(response.answer),
+        authority=_records(response.authority),
+        additional=_records(response.additional),
+        octets=octets,
+        steps=_steps(snapshot, judgement, client, octets, udp_limit(query, snapshot.payload_size)),
+    )
+
+
+def _deciding(judgement: Judgement) -> Selection | None:
+    """The selection that made the answer's last RRset, or else the last one."""
+    return judgement.selections[-1] if judgement.selections else None
+
+
+def _location(location: Location) -> dict[str, object]:
+    values = asdict(location)
+    return {key: values[key] if values[key] != "" else None for key in _LOCATION_KEYS}
+
+
+def _records(rrsets: list[RRset]) -> list[str]:
+    return [
+        f"{to_text(rrset.owner)} {rrset.ttl} IN {type_text(rrset.rdtype)} {rdata_text(rrset, rdata)}"
+        for rrset in rrsets
+        for rdata in rrset.rdatas
+    ]
+
+
+def _scope(judgement: Judgement, client: Client) -> int:
+    if client.subnet is not None or client.subnet_verdict is not Subnet.ABSENT:
+        return judgement.scope_prefix_length
+    return max(
+        (attempt.cell.scope_prefix_length for selection in judgement.selections for attempt in selection.climb.attempts),
+        default=0,
+    )
+
+
+def _reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Selection | None) -> str:
+    """The whole judgement in one sentence."""
+    if deciding is None:
+        return str(judgement.steps[-1])
+    if deciding.rule is None:
+        return _fallback_reason(deciding, atlas)
+    place = deciding.climb.attempts[-1].place
+    best = winner(deciding.rules, place, atlas.locate(place))
+    through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
+    whose = "the client subnet" if place == client.subnet else "the sender's address"
+    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
+
+
+def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
+    attempts = selection.climb.attempts
+    if attempts and attempts[-1].decided:
+        place = attempts[-1].place
+        return f"{place} is located ({_words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
+    if attempts:
+        return "no address asked has a usable location: the plain records answer"
+    return "nothing is known of the client: the plain records answer"
+
+
+def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, octets: int, limit: int) -> list[str]:
+    steps = [f"{client.subnet_verdict.value}" + (f": {client.subnet}" if client.subnet else "")]
+    if client.source:
+        steps.append(f"the sender is {client.source}")
+    steps += map(str, judgement.steps)
+    for selection in judgement.selections:
+        steps += _selection_steps(snapshot.atlas, selection, client)
+    fit = f"the reply has {octets} octets"
+    steps.append(f"{fit} of the {limit} that fit" if octets <= limit else f"{fit}, more than {limit}")
+    if client.subnet_verdict in {Subnet.WITHHELD, Subnet.UNTRUSTED}:
+        steps.append("scope 0: the answer is the same for every client of this sender (RFC 7871 §7.2.1)")
+    return steps
+
+
+def _selection_steps(atlas: Atlas, selection: Selection, client: Client) -> list[str]:
+    """What was tried for one RRset, who decided, who was passed over."""
+    owner = f"{to_text(selection.rrset.owner)} {type_text(selection.rrset.rdtype)}"
+    steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
+    for attempt in selection.climb.attempts:
+        located = atlas.locate(attempt.place)
+        steps.append(_attempt(attempt, located))
+        if attempt.decided:
+            steps += _rules(selection, attempt, located)
+    climb = selection.climb
+    if climb.rung is Rung.FALLBACK:
+        steps.append("rung fallback decides: the plain records, as for everyone whom nothing tells apart")
+    chosen = ", ".join(rdata_text(selection.rrset, rdata) for rdata in selection.rrset.rdatas)
+    steps.append(f"{owner} gets {chosen}, TTL {selection.rrset.ttl}")
+    if client.subnet:
+        network = prefix_around(client.subnet, max(climb.scope_prefix_length - client.subnet.embedded_bits, 0))
+        steps.append(f"scope /{climb.scope_prefix_length}: {network} is the widest prefix around the client with one outcome")
+    return steps
+
+
+def _attempt(attempt: Attempt, located: Located) -> str:
+    words = _words(located.location, located.sources)
+    match attempt.state:
+        case State.LOCATED:
+            return f"rung {attempt.rung} decides: {attempt.place} is in {located.network}: {words}"
+        case _:
+            return f"rung {attempt.rung} is passed over: {attempt.place} {_why(located)}"
+
+
+def _why(located: Located) -> str:
+    if located.state is State.LOCATED:
+        return f"({_words(located.location)}) is of no use to these rules"
+    return located.why if located.why.startswith("is ") else f"is not usable: {located.why}"
+
+
+def _rules(selection: Selection, attempt: Attempt, located: Located) -> list[str]:
+    best = winner(selection.rules, attempt.place, located)
+    steps = []
+    for number, rule in enumerate(selection.rules):
+        alone = winner((rule,), attempt.place, located)
+        if best and number == best.rule:
+            steps.append(f"rule {rule.name} is chosen: {best.selector} names the client, most specifically")
+        elif alone and best:
+            steps.append(f"rule {rule.name} names the client too ({alone.selector}), less specifically or by a later name")
+        else:
+            steps.append(f"rule {rule.name} does not name the client")
+    if best is None:
+        steps.append("no rule names the client: the plain records")
+    return steps
+
+
+def _words(location: Location, sources: dict[str, str] | None = None) -> str:
+    """A location in one line, with who said what."""
+    known = location.known()
+    if not known:
+        return "nothing known"
+    order = [item.name for item in fields(Location) if item.name in known]
+    if sources is None:
+        return ", ".join(f"{name} {known[name]}" for name in order)
+    return ", ".join(f"{name} {known[name]} [{sources.get(name, 'anycast list')}]" for name in order)

@@ -1,0 +1,45 @@
+"""Owns the planet: databases, networks, anycast prefixes, selectors, partitions; refuses to know DNS at all."""
+
+from geodns.geo.address import Address, Network, Place, Version, place_of, prefix_around
+from geodns.geo.anycast import AnycastPrefix
+from geodns.geo.atlas import Atlas
+from geodns.geo.database import Database, embedded
+from geodns.geo.location import Located, Location, State
+from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
+from geodns.geo.partition import FALLBACK, FIRST_RULE, Cell, Partition
+from geodns.geo.rules import Rule, Winner, overlaps, rule_of, winner
+from geodns.geo.selector import BadSelector, PlaceSelector, RegionSelector, Selector, parse, parse_place
+
+__all__ = [
+    "FALLBACK",
+    "FIRST_RULE",
+    "Address",
+    "AnycastPrefix",
+    "Atlas",
+    "BadDatabase",
+    "BadSelector",
+    "Cell",
+    "Database",
+    "Located",
+    "Location",
+    "MmdbDatabase",
+    "Network",
+    "Partition",
+    "Place",
+    "PlaceSelector",
+    "RegionSelector",
+    "Rule",
+    "Selector",
+    "State",
+    "Version",
+    "Winner",
+    "embedded",
+    "open_all",
+    "overlaps",
+    "parse",
+    "parse_place",
+    "place_of",
+    "prefix_around",
+    "rule_of",
+    "winner",
+]

@@ -1,0 +1,227 @@
+"""Owns mmdb files: opening them with clear faults, and walking their search tree with numpy; refuses to judge what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+
+import maxminddb
+import numpy as np
+import numpy.typing as npt
+
+from geodns.geo.address import BITS, Address, Network, Place, Version
+from geodns.geo.database import read_record
+from geodns.geo.layer import Layer, Starts, Words, empty, merged
+from geodns.geo.location import Location
+from geodns.problem import Problem, Severity
+
+_REMEDY = "fetch it again, for example with `geodns geo update`"
+Nodes = npt.NDArray[np.uint32]
+
+
+class BadDatabase(Exception):
+    """A file that cannot be used: `name` is its path, the message says why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.name = name
+
+
+class MmdbDatabase:
+    """One mmdb file, opened and checked; raises BadDatabase."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self._path = path
+        try:
+            self._reader = maxminddb.open_database(path)
+        except maxminddb.InvalidDatabaseError as error:
+            raise BadDatabase(str(path), "is no MaxMind DB file, or a truncated one") from error
+        self._metadata = self._reader.metadata()
+        self.built: int | None = self._metadata.build_epoch
+        self.locations: list[Location] = [Location()]
+        self._index_of: dict[Location, int] = {Location(): 0}
+        self._index_of_pointer: dict[int, int] = {}
+        self._tree: tuple[Nodes, Nodes] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The database type that the file states, such as GeoLite2-Country."""
+        return self._metadata.database_type
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The address families it covers: a file of IP version 6 holds both."""
+        return (4, 6) if self._metadata.ip_version == 6 else (4,)
+
+    def look_up(self, place: Place) -> tuple[Location, Network]:
+        """One address, through the file's own reader; compiled cells must agree with it."""
+        if place.version not in self.versions:
+            return self.locations[0], IPv6Network("::/0")
+        record, length = self._reader.get_with_prefix_len(_address(place.version, place.address))
+        if place.version == 4:
+            if self._metadata.ip_version == 6 and length >= 96:
+                length -= 96
+            return read_record(record), IPv4Network((place.address, length), strict=False)
+        return read_record(record), IPv6Network((place.address, length), strict=False)
+
+    def layer(self, version: Version) -> Layer:
+        """All cells of one family; every distinct record is decoded once. Raises BadDatabase where the tree is corrupt."""
+        if version not in self.versions:
+            return empty()
+        starts, pointers = self._walk(version)
+        indexes = self._locate(version, starts, pointers)
+        return merged(Layer(starts, indexes))
+
+    def close_tree(self) -> None:
+        """Give back the memory of the search tree, once every layer was made."""
+        self._tree = None
+        self._index_of_pointer = {}
+
+    def _nodes(self) -> tuple[Nodes, Nodes]:
+        """Left and right record of every node, as two arrays."""
+        if self._tree is not None:
+            return self._tree
+        count, size = self._metadata.node_count, self._metadata.record_size
+        with self._path.open("rb") as file:
+            octets = np.frombuffer(file.read(count * size // 4), dtype=np.uint8)
+        if len(octets) < count * size // 4:
+            raise BadDatabase(str(self._path), "ends inside its search tree: it is truncated")
+        column = [octets[number :: size // 4] for number in range(size // 4)]
+        match size:
+            case 24:
+                left, right = _join(column[0:3]), _join(column[3:6])
+            case 28:
+                left, right = _join([column[3] >> np.uint8(4), *column[0:3]]), _join([column[3] & np.uint8(15), *column[4:7]])
+            case 32:
+                left, right = _join(column[0:4]), _join(column[4:8])
+            case _:
+                raise BadDatabase(str(self._path), f"has records of {size} bits; 24, 28 and 32 are known")
+        self._tree = left, right
+        return self._tree
+
+    def _ipv4_root(self) -> int:
+        """The node where IPv4 starts in a tree of IPv6: 96 zeros down."""
+        left, _ = self._nodes()
+        node = 0
+        for _ in range(96):
+            if node >= len(left):
+                break
+            node = int(left[node])
+        return node
+
+    def _walk(self, version: Version) -> tuple[Starts, Nodes]:
+        """Starts and data pointers of all networks, ascending; pointer 0 means that nothing is known."""
+        left, right = self._nodes()
+        count = len(left)
+        embedded = self._metadata.ip_version == 6
+        root = self._ipv4_root() if version == 4 and embedded else 0
+        hidden = self._ipv4_root() if version == 6 else -1  # reached as IPv4, by the root itself or an alias
+        bits = BITS[version]
+        nodes = np.array([root], dtype=np.uint32)
+        high, low = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
+        ends: list[tuple[Words, Words, Nodes]] = []
+        for depth in range(bits + 1):
+            leaf = nodes >= count
+            if version == 6:
+                leaf |= nodes == hidden
+            if leaf.any():
+                pointers = nodes[leaf] - np.uint32(count)
+                pointers[nodes[leaf] < count] = 0
+                ends.append((high[leaf], low[leaf], pointers))
+                inner = ~leaf
+                nodes, high, low = nodes[inner], high[inner], low[inner]
+            if not len(nodes):
+                break
+            if depth == bits:
+                raise BadDatabase(str(self._path), "has a search tree deeper than an address: it is corrupt")
+            nodes, high, low = _descend(nodes, high, low, left, right, bits - 1 - depth)
+        return _in_order(ends, version)
+
+    def _locate(self, version: Version, starts: Starts, pointers: Nodes) -> npt.NDArray[np.int32]:
+        """Replace data pointers by indexes into `locations`, decoding each distinct pointer once, through one address of it."""
+        distinct, first, inverse = np.unique(pointers, return_index=True, return_inverse=True)
+        index_of_distinct = np.zeros(len(distinct), dtype=np.int32)
+        known = self._index_of_pointer
+        low = starts.low
+        for number, (pointer, at) in enumerate(zip(distinct.tolist(), first.tolist(), strict=True)):
+            if not pointer:
+                continue
+            if pointer not in known:
+                address = (
+                    int(starts.high[at]) if version == 4 else int(starts.high[at]) << 64 | (0 if low is None else int(low[at]))
+                )
+                known[pointer] = self._index(_address(version, address))
+            index_of_distinct[number] = known[pointer]
+        found: npt.NDArray[np.int32] = index_of_distinct[inverse.reshape(-1)]
+        return found
+
+    def _index(self, address: Address) -> int:
+        try:
+            location = read_record(self._reader.get(address))
+        except (maxminddb.InvalidDatabaseError, UnicodeDecodeError) as error:
+            raise BadDatabase(str(self._path), f"has a broken record for {address}: {error}") from error
+        index = self._index_of.get(location)
+        if index is None:
+            index = self._index_of[location] = len(self.locations)
+            self.locations.append(location)
+        return index
+
+
+def _address(version: Version, address: int) -> Address:
+    return IPv4Address(address) if version == 4 else IPv6Address(address)
+
+
+def _join(columns: Sequence[npt.NDArray[np.uint8]]) -> Nodes:
+    """Big-endian columns of octets as numbers."""
+    joined = columns[0].astype(np.uint32)
+    for column in columns[1:]:
+        joined <<= np.uint32(8)
+        joined |= column
+    return joined
+
+
+def _descend(nodes: Nodes, high: Words, low: Words, left: Nodes, right: Nodes, bit: int) -> tuple[Nodes, Words, Words]:
+    """All children of a level; right ones have `bit` (counted from the lowest of the address) set."""
+    children = np.concatenate([left[nodes], right[nodes]])
+    if bit >= 64:
+        return children, np.concatenate([high, high | np.uint64(1 << (bit - 64))]), np.concatenate([low, low])
+    return children, np.concatenate([high, high]), np.concatenate([low, low | np.uint64(1 << bit)])
+
+
+def _in_order(ends: list[tuple[Words, Words, Nodes]], version: Version) -> tuple[Starts, Nodes]:
+    high, low, pointers = (np.concatenate([end[part] for end in ends]) for part in range(3))
+    if version == 4:  # the 32 bits were all set in the low word
+        order = np.argsort(low, kind="stable")
+        return Starts(low[order]), pointers[order]
+    if low.any():
+        order = np.lexsort((low, high))
+        return Starts(high[order], low[order]), pointers[order]
+    order = np.argsort(high, kind="stable")
+    return Starts(high[order]), pointers[order]
+
+
+def open_all(paths: Sequence[tuple[str, Path]]) -> tuple[list[MmdbDatabase], list[Problem]]:
+    """Open every file (shown name, path), with one problem for each that cannot be used."""
+    databases, problems = [], []
+    for shown, path in paths:
+        try:
+            database = MmdbDatabase(path)
+        except BadDatabase as error:
+            problems.append(Problem(shown, 0, str(error), _REMEDY))
+        except FileNotFoundError:
+            problems.append(
+                Problem(shown, 0, "there is no such database", "correct geo.databases, or fetch it with `geodns geo update`")
+            )
+        except IsADirectoryError:
+            problems.append(Problem(shown, 0, "is a directory, not a database", "name the .mmdb file itself"))
+        except PermissionError:
+            problems.append(Problem(shown, 0, "may not be read", "let the user that runs geodns read it"))
+        except OSError as error:
+            problems.append(Problem(shown, 0, f"cannot be read: {error.strerror}", _REMEDY))
+        else:
+            databases.append(database)
+            if 6 not in database.versions:
+                problems.append(Problem(shown, 0, "covers IPv4 only", "add a database that covers IPv6", Severity.WARNING))
+    return databases, problems

@@ -1,0 +1,148 @@
+"""Owns the judgement of single values: each judge returns its value or refuses it with a remedy; refuses to know the tables."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import NoReturn
+
+import dns.exception
+import dns.rcode
+import dns.rdatatype
+from pydantic_core import PydanticCustomError
+
+from geodns.geo import selector
+from geodns.geo.countries import CONTINENTS, countries
+from geodns.ops.config._listen import BadListen, parse_listen
+from geodns.wire import names
+
+_MAX_CHARACTER_STRING = 255  # octets, RFC 1035 §3.3
+_SUBDIVISION = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
+REGION = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def shown(value: object) -> str:
+    """A value in a message: text in quotes, and nothing so long that it hides the rest."""
+    try:
+        text = f"'{value}'" if isinstance(value, str) else str(value)
+    except ValueError:  # an integer with more digits than the interpreter converts
+        return "a very large number"
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def refuse(what: str, remedy: str) -> NoReturn:
+    """Make pydantic report a fault in our words."""
+    raise PydanticCustomError("refused", "{what}", {"what": what, "remedy": remedy})
+
+
+def listen(text: str) -> str:
+    try:
+        parse_listen(text)
+    except BadListen as error:
+        refuse(str(error), 'write an IP address and a port: "192.0.2.1:53" or "[2001:db8::1]:53"')
+    return text
+
+
+def not_empty(items: tuple[str, ...]) -> tuple[str, ...]:
+    if not items:
+        refuse("is empty", "list at least one")
+    return items
+
+
+def network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        try:
+            meant = ip_network(text, strict=False)
+        except ValueError:
+            refuse(f"'{text}' is no network", 'write an address and a prefix length: "192.0.2.0/24"')
+        refuse(f"'{text}' has bits set beyond its prefix", f'write "{meant}"')
+    return text
+
+
+def address_or_none(text: str) -> str:
+    try:
+        if text:
+            ip_address(text)
+    except ValueError:
+        refuse(f"'{text}' is no IP address", 'write one address: "192.0.2.1" or "2001:db8::1"')
+    return text
+
+
+def path(text: str) -> str:
+    if not text or "\0" in text:
+        refuse("is no path", "write a path; a relative one starts at the directory of this file")
+    return text
+
+
+def character_string(text: str) -> str:
+    if (octets := len(text.encode())) > _MAX_CHARACTER_STRING:
+        refuse(f"has {octets} octets", f"a TXT string holds {_MAX_CHARACTER_STRING}: shorten it")
+    return text
+
+
+def workers(value: object) -> object:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1024):
+        refuse(f"{shown(value)} is no number of processes", 'write a number from 1 to 1024, or "auto" for one per core')
+    return value
+
+
+def continent(text: str) -> str:
+    if text and text.upper() not in CONTINENTS:
+        refuse(f"'{text}' is no continent", f"use one of {' '.join(CONTINENTS)}")
+    return text.upper()
+
+
+def country(text: str) -> str:
+    if text and text.upper() not in countries():
+        refuse(f"'{text}' is no country", 'write its ISO 3166-1 code of two letters: "DE"')
+    return text.upper()
+
+
+def subdivision(text: str) -> str:
+    code = text.upper()
+    if code and (not _SUBDIVISION.fullmatch(code) or code[:2] not in countries()):
+        refuse(f"'{text}' is no subdivision", 'write its ISO 3166-2 code, the country first: "US-CA"')
+    return code
+
+
+def region_name(text: str) -> str:
+    if not REGION.fullmatch(text):
+        refuse(f"'{text}' is no name for a region", "use a-z, 0-9, - and _, a letter or digit first")
+    return text
+
+
+def selector_text(text: str) -> str:
+    try:
+        found = selector.parse(text)
+    except ValueError as error:  # BadSelector, or a number too long for the interpreter
+        refuse(str(error), 'write for example "country:DE"')
+    if isinstance(found, selector.RegionSelector):
+        refuse(f"'{text}' is a region inside a region, which is not allowed", "list that region's selectors instead")
+    return text
+
+
+def domain_name(text: str) -> str:
+    try:
+        if text == "@":
+            raise names.BadName("a zone file's word for its origin")
+        names.from_text(text)
+    except ValueError as error:  # BadName, or what the IDNA codec raises
+        refuse(f"'{text}' is no domain name: {error}", 'write it in full: "www.example.com"')
+    return text
+
+
+def record_type(text: str) -> str:
+    try:
+        dns.rdatatype.from_text(text)
+    except (dns.exception.DNSException, ValueError):
+        refuse(f"'{text}' is no record type", 'write "A", "AAAA", "TXT", … or "TYPE65280" for one without a word')
+    return text.upper()
+
+
+def rcode(text: str) -> str:
+    try:
+        return dns.rcode.to_text(dns.rcode.from_text(text))
+    except (dns.exception.DNSException, ValueError):
+        refuse(f"'{text}' is no response code", 'write "NOERROR", "NXDOMAIN", "REFUSED", …')

@@ -1,0 +1,88 @@
+"""Owns the way from a file to a Config or to all its problems; refuses to open what the file names."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from geodns.ops.config._tables import Config
+from geodns.ops.config._together import faults_together
+from geodns.ops.config._words import Fault, dotted, fault_of, one_line, syntax_problem
+from geodns.ops.toml_lines import locate, nearest
+from geodns.problem import Problem, ProblemsFound
+
+
+def load(path: Path) -> Config:
+    """Read a configuration file; raises ProblemsFound with everything that is wrong with it."""
+    try:
+        octets = path.read_bytes()
+    except FileNotFoundError:
+        problem = Problem(str(path), 0, "there is no such file", "name an existing file; config/geodns.toml is an example")
+    except IsADirectoryError:
+        problem = Problem(str(path), 0, "is a directory", "name the configuration file in it")
+    except PermissionError:
+        problem = Problem(str(path), 0, "no permission to read it", "let this user read the file")
+    except OSError as error:
+        problem = Problem(str(path), 0, f"cannot be read: {error.strerror}", "name a readable file")
+    else:
+        return _decoded(octets, path)
+    raise ProblemsFound([problem])
+
+
+def _decoded(octets: bytes, path: Path) -> Config:
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise ProblemsFound([Problem(str(path), line, "this is not UTF-8", "save the file as UTF-8 text")]) from error
+    config = parse(text, str(path))
+    config._directory = path.parent
+    return config
+
+
+def parse(text: str, file: str = "<config>") -> Config:
+    """Read a configuration from TOML text; `file` is its name in problems. Raises ProblemsFound with all of them."""
+    try:
+        document = tomllib.loads(text)
+        lines = locate(text)
+    except ValueError as error:  # TOMLDecodeError, or a number too long for the interpreter
+        raise ProblemsFound([syntax_problem(str(error), text, file)]) from error
+    except RecursionError as error:
+        problem = Problem(file, 0, "arrays or tables are nested too deeply", "no key needs more than three levels")
+        raise ProblemsFound([problem]) from error
+    found: list[Fault] = []
+    config = None
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        found += (fault_of(details, lines) for details in error.errors(include_url=False))
+    found += faults_together(document)
+    if config is None or found:
+        raise ProblemsFound(
+            sorted(
+                Problem(file, nearest(lines, path), one_line(f"{dotted(path)}: {what}"), remedy) for path, what, remedy in found
+            )
+        )
+    return config
+
+
+def schema() -> dict[str, object]:
+    """JSON Schema (2020-12) of the configuration file, for editors and documentation."""
+    generated = Config.model_json_schema(schema_generator=_TomlSchema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated, "title": "geodns configuration"}
+
+
+class _TomlSchema(GenerateJsonSchema):
+    """JSON Schema without null, which TOML has not: a key without a value is left out."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ()) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)

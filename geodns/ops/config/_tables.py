@@ -1,0 +1,168 @@
+"""Owns the tables of the configuration: every key, its default, limits and description; refuses to know TOML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, Strict, model_validator
+
+from geodns.geo.countries import CONTINENTS
+from geodns.ops.config import _judges
+
+
+def _pattern(pattern: str) -> Any:
+    """For editors only: the schema's pattern. The judge beside it decides, in words that a human can use."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+Item = TypeVar("Item")
+Items = Annotated[tuple[Item, ...], Strict(strict=False)]  # TOML gives lists; what is frozen holds tuples
+ListenText = Annotated[str, AfterValidator(_judges.listen)]
+NetworkText = Annotated[str, AfterValidator(_judges.network)]
+PathText = Annotated[str, AfterValidator(_judges.path)]
+CharacterString = Annotated[str, AfterValidator(_judges.character_string)]
+RegionName = Annotated[str, AfterValidator(_judges.region_name), _pattern(f"^{_judges.REGION.pattern}$")]
+SelectorText = Annotated[str, AfterValidator(_judges.selector_text)]
+DomainName = Annotated[str, AfterValidator(_judges.domain_name)]
+Workers = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], BeforeValidator(_judges.workers)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Server(_Table):
+    """The gate: where queries come in, and how much of them."""
+
+    listen: Annotated[Items[ListenText], AfterValidator(_judges.not_empty)] = Field(
+        default=("127.0.0.1:5300", "[::1]:5300"),
+        json_schema_extra={"minItems": 1},
+        description="Addresses and ports to answer on, each by UDP and TCP; IP literals only.",
+    )
+    identity: CharacterString = Field(default="", description='This instance\'s name, told by NSID and id.server; "" = not told.')
+    version: CharacterString = Field(default="", description='What version.server and version.bind answer; "" = not told.')
+    state: PathText = Field(default="/var/lib/geodns", description="Directory for what survives a restart.")
+    workers: Workers = Field(default=1, description='Processes that answer; "auto" = one for each core.')
+    udp_payload_size: int = Field(
+        default=1232, ge=512, le=4096, description="Largest UDP reply, in octets (RFC 9715); longer ones go by TCP."
+    )
+    udp_receive_buffer: int = Field(
+        default=4_194_304, ge=4096, le=2**30, description="Kernel receive buffer of each UDP socket, in octets."
+    )
+    tcp_connections: int = Field(default=1000, ge=1, le=1_000_000, description="TCP connections open at once, in all.")
+    tcp_connections_per_client: int = Field(
+        default=100, ge=1, le=1_000_000, description="TCP connections open at once from one client address."
+    )
+    tcp_idle_timeout: float = Field(
+        default=10.0, gt=0, le=3600, description="Seconds after which an idle TCP connection is closed."
+    )
+
+
+class Admin(_Table):
+    """The keepers' door: metrics and the administrative API."""
+
+    listen: ListenText = Field(
+        default="127.0.0.1:9153", description="Address and port of metrics and API (HTTP); keep it off the internet."
+    )
+
+
+class NetworkPlace(_Table):
+    """What the operator knows about a network, before any database is asked."""
+
+    continent: Annotated[str, AfterValidator(_judges.continent)] = Field(
+        default="", description="AF, AN, AS, EU, NA, OC or SA.", json_schema_extra={"enum": ["", *CONTINENTS]}
+    )
+    country: Annotated[str, AfterValidator(_judges.country), _pattern("^([A-Za-z]{2})?$")] = Field(
+        default="", description="ISO 3166-1 code of two letters."
+    )
+    subdivision: Annotated[str, AfterValidator(_judges.subdivision), _pattern("^([A-Za-z]{2}-[A-Za-z0-9]{1,3})?$")] = Field(
+        default="", description="ISO 3166-2 code, as in US-CA."
+    )
+    city: str = Field(default="", description="Name of the city; shown, never matched.")
+    asn: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = Field(default=None, description="Number of the autonomous system.")
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = Field(
+        default=None, description="Decimal degrees, north positive; together with longitude."
+    )
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = Field(
+        default=None, description="Decimal degrees, east positive; together with latitude."
+    )
+    region: str = Field(default="", description="A region of [regions] that holds these clients whatever it lists.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> NetworkPlace:
+        if all(value in ("", None) for _, value in self):
+            _judges.refuse("says nothing about the network", 'give at least one key, for example country = "DE"')
+        if (self.latitude is None) != (self.longitude is None):
+            _judges.refuse("has one of latitude and longitude", "give both, or neither")
+        if self.country and self.subdivision and not self.subdivision.startswith(f"{self.country}-"):
+            _judges.refuse(f"subdivision '{self.subdivision}' is not in country '{self.country}'", "make them agree")
+        return self
+
+
+class Geo(_Table):
+    """The planet: where addresses are."""
+
+    databases: Items[PathText] = Field(
+        default=(), description="mmdb files; for each attribute the first that knows it wins. [] = the embedded table."
+    )
+    anycast: Items[PathText] = Field(
+        default=(), description="Lists of anycast prefixes besides the shipped one; they have no location."
+    )
+    networks: dict[NetworkText, NetworkPlace] = Field(
+        default_factory=dict, description="Networks whose place you know, by prefix; they win over all databases."
+    )
+
+
+class Ecs(_Table):
+    """EDNS Client Subnet (RFC 7871)."""
+
+    enabled: bool = Field(default=True, description="Whether client subnets are used at all; false = no echo either.")
+    trust: Items[NetworkText] = Field(
+        default=("0.0.0.0/0", "::/0"), description="Resolvers whose client subnet is believed; [] = nobody's."
+    )
+
+
+class Zone(_Table):
+    """A zone to serve."""
+
+    name: DomainName = Field(description="The zone's name.")
+    file: PathText = Field(description="Its master file (RFC 1035 §5).")
+
+
+class Expect(_Table):
+    """An answer that must come out, checked at every load: one that does not refuses the load."""
+
+    name: DomainName = Field(description="Name to ask for, in one of the zones.")
+    type: Annotated[str, AfterValidator(_judges.record_type)] = Field(default="A", description="Record type to ask for.")
+    client: NetworkText = Field(description="The client: an address, or a network as a client subnet names it.")
+    resolver: Annotated[str, AfterValidator(_judges.address_or_none)] = Field(
+        default="", description='Address of the resolver that asks for the client; "" = the client itself asks.'
+    )
+    answer: Items[str] = Field(default=(), description="RDATA that must be answered, in any order; [] = none.")
+    rcode: Annotated[str, AfterValidator(_judges.rcode)] = Field(default="NOERROR", description="Response code.")
+
+
+class Config(_Table):
+    """A whole configuration. Its values have been judged one by one and together; no file that it names was opened."""
+
+    server: Server = Field(default_factory=Server, description=Server.__doc__)
+    admin: Admin = Field(default_factory=Admin, description=Admin.__doc__)
+    geo: Geo = Field(default_factory=Geo, description=Geo.__doc__)
+    regions: dict[RegionName, Items[SelectorText]] = Field(
+        default_factory=dict, description="Names for lists of selectors, for use in GEO records and geo.networks."
+    )
+    ecs: Ecs = Field(default_factory=Ecs, description=Ecs.__doc__)
+    zones: Items[Zone] = Field(default=(), description="The zones to serve.")
+    expect: Items[Expect] = Field(default=(), description="Answers that must come out, or the load is refused.")
+
+    _directory: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def directory(self) -> Path:
+        """Where relative paths start: the directory of the file that was loaded, or else the current one."""
+        return self._directory
+
+    def path(self, text: str) -> Path:
+        """A path of the configuration, seen from where the process runs."""
+        return self._directory / text

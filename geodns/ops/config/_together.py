@@ -1,0 +1,105 @@
+"""Owns the faults of values that are each right but wrong together; refuses to judge a value by itself.
+
+Judged in the raw document, so that a fault elsewhere hides none of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic_core import PydanticCustomError
+
+from geodns.ops.config._judges import domain_name
+from geodns.ops.config._listen import BadListen, Listen, parse_listen
+from geodns.ops.config._tables import Admin, Server
+from geodns.ops.config._words import Fault, dotted
+from geodns.ops.toml_lines import KeyPath
+from geodns.wire import names
+
+
+def faults_together(document: dict[str, object]) -> Iterator[Fault]:
+    """Every fault between values of a document that tomllib gave, well-formed or not."""
+    yield from _listened_twice(document)
+    yield from _networks_at_odds(document)
+    yield from _zones_and_expectations(document)
+
+
+def _listened_twice(document: dict[str, object]) -> Iterator[Fault]:
+    server = _table(document, "server")
+    listens: Sequence[object] = _array(server, "listen") if "listen" in server else Server().listen
+    wanted: list[tuple[KeyPath, object]] = [(("server", "listen", index), text) for index, text in enumerate(listens)]
+    wanted.append((("admin", "listen"), _table(document, "admin").get("listen", Admin().listen)))
+    seen: dict[Listen, KeyPath] = {}
+    for path, text in wanted:
+        try:
+            listen = parse_listen(text) if isinstance(text, str) else None
+        except BadListen:
+            continue
+        if listen is None or listen.port == 0:
+            continue
+        if first := seen.get(listen):
+            yield path, f"'{text}' is already used by {dotted(first)}", "use each address and port once"
+        else:
+            seen[listen] = path
+
+
+def _networks_at_odds(document: dict[str, object]) -> Iterator[Fault]:
+    regions = _table(document, "regions")
+    seen: dict[IPv4Network | IPv6Network, str] = {}
+    for text, place in _table(_table(document, "geo"), "networks").items():
+        path = ("geo", "networks", text)
+        try:
+            network = ip_network(text)
+        except ValueError:
+            pass
+        else:
+            if (first := seen.setdefault(network, text)) != text:
+                yield path, f"is the same network as '{first}'", "join the two"
+        region = place.get("region") if isinstance(place, dict) else None
+        if isinstance(region, str) and region and region not in regions:
+            close = get_close_matches(region, regions, 1)
+            yield (
+                (*path, "region"),
+                f"'{region}' is not in [regions]",
+                f"did you mean '{close[0]}'?" if close else "add it there",
+            )
+
+
+def _zones_and_expectations(document: dict[str, object]) -> Iterator[Fault]:
+    zones: dict[names.Name, KeyPath] = {}
+    judgeable = True
+    for index, zone in enumerate(_array(document, "zones")):
+        name = _name(zone)
+        if name is None:
+            judgeable = False  # an expectation may be meant for the zone whose name cannot be read
+        elif name in zones:
+            yield ("zones", index, "name"), f"zone '{names.to_text(name)}' is already in {dotted(zones[name])}", "keep one"
+        else:
+            zones[name] = ("zones", index)
+    if not judgeable:
+        return
+    for index, expect in enumerate(_array(document, "expect")):
+        name = _name(expect)
+        if name is not None and zones.keys().isdisjoint(names.suffixes(name)):
+            yield ("expect", index, "name"), f"'{names.to_text(name)}' is in none of the zones", "add its zone to [[zones]]"
+
+
+def _name(table: object) -> names.Name | None:
+    text = table.get("name") if isinstance(table, dict) else None
+    try:
+        return names.from_text(domain_name(text)) if isinstance(text, str) else None
+    except PydanticCustomError:
+        return None
+
+
+def _table(table: dict[str, object], key: str) -> dict[str, object]:
+    """A table as far as it is one; the models complain where it is not."""
+    found = table.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _array(table: dict[str, object], key: str) -> list[object]:
+    found = table.get(key)
+    return found if isinstance(found, list) else []

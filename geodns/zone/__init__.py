@@ -1,0 +1,68 @@
+"""Owns one zone from master file to namespace, this floor's door; refuses to know clients, regions and sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from geodns.problem import Problem, errors
+from geodns.wire.names import Name
+from geodns.zone.master import Record, ZoneFile, origin_of, parse_text, read
+from geodns.zone.records import GEO, POOL, geo_fields, pool_name, type_text
+from geodns.zone.semantics import Fault, check
+from geodns.zone.tree import (
+    Cut,
+    Exact,
+    Match,
+    Missing,
+    Node,
+    Outside,
+    PoolReference,
+    Redirection,
+    Variant,
+    Wildcard,
+    ZoneContents,
+    build,
+)
+
+__all__ = [
+    "GEO",
+    "POOL",
+    "Cut",
+    "Exact",
+    "Fault",
+    "Match",
+    "Missing",
+    "Node",
+    "Outside",
+    "PoolReference",
+    "Record",
+    "Redirection",
+    "Variant",
+    "Wildcard",
+    "ZoneContents",
+    "ZoneFile",
+    "build",
+    "check",
+    "geo_fields",
+    "load",
+    "origin_of",
+    "parse_text",
+    "pool_name",
+    "read",
+    "type_text",
+]
+
+
+def load(path: Path, origin: Name, selector_fault: Fault, pool_fault: Fault) -> tuple[ZoneContents | None, list[Problem]]:
+    """Read, check and build a zone; None when a problem of severity error refuses it. Problems are sorted by file and line.
+
+    `selector_fault` and `pool_fault` judge a selector and a pool's name: a sentence with a remedy, or None.
+    """
+    zone_file = read(path, origin)
+    problems = list(zone_file.problems)
+    if zone_file.records or not problems:  # of a file that cannot be read at all, nothing more is known
+        problems += check(origin, zone_file.records, str(path), selector_fault, pool_fault)
+    problems.sort()
+    if errors(problems):
+        return None, problems
+    return build(origin, zone_file.records, str(path)), problems
