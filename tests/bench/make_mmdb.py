@@ -39,9 +39,10 @@ Kinds = Literal["city", "country", "asn"]
 Numbers = npt.NDArray[np.int64]
 
 IPV6_ROOT = (0x28 << 120, 5)
-# shares of prefix lengths, /12 to /32, after the shape of published city files
-IPV4_SHARES = dict(zip(range(12, 33), (1, 1, 2, 3, 8, 8, 15, 25, 50, 60, 90, 90, 350, 60, 70, 60, 90, 8, 4, 2, 3), strict=True))
-IPV6_SHARES: dict[int, float] = dict.fromkeys(range(28, 65), 15) | {29: 40, 32: 200, 36: 60, 40: 80, 48: 250}
+# shares of prefix lengths, after the shape of published city files; so few short ones that millions of networks have room
+IPV4_SHARES: dict[int, float] = {12: 0.01, 13: 0.01, 14: 0.05, 15: 0.1, 16: 1, 17: 1, 18: 3, 19: 8, 20: 20, 21: 40, 22: 80}
+IPV4_SHARES |= {23: 90, 24: 350, 25: 60, 26: 70, 27: 60, 28: 90, 29: 8, 30: 4, 31: 2, 32: 3}
+IPV6_SHARES = dict.fromkeys(range(28, 65), 15.0) | {29: 40, 32: 200, 36: 60, 40: 80, 48: 250}
 IPV6_SHARES |= {56: 90, 64: 60, 80: 0.5, 96: 0.5, 112: 0.5, 128: 0.5}
 # which share of a level's children is in use, from this depth on: deep down the space is sparse
 IPV4_USE = {0: 0.98, 24: 0.8}
@@ -79,14 +80,7 @@ class Level:
 
 
 def make(
-    path: Path,
-    *,
-    networks: int,
-    records: int,
-    kind: Kinds,
-    ipv6_share: float = 0.3,
-    seed: int = 1,
-    record_size: int = 28,
+    path: Path, *, networks: int, records: int, kind: Kinds, ipv6_share: float = 0.3, seed: int = 1, record_size: int = 28
 ) -> Made:
     """Write a database of so many disjoint networks, whose neighbours mostly have records of one country.
 
@@ -99,10 +93,7 @@ def make(
         _levels(_spread(networks - ipv6_networks, IPV4_SHARES), 0, 32, IPV4_USE),
         _levels(_spread(ipv6_networks, IPV6_SHARES), IPV6_ROOT[1], 128, IPV6_USE),
     )
-    skeleton = Tree(128)
-    skeleton.insert(*IPV6_ROOT, FIRST_DATA - 1)
-    skeleton.insert(0, IPV4_DEPTH, FIRST_DATA)
-    skeleton.alias()
+    skeleton = _skeleton()
     ipv4_root = len(skeleton.nodes)
     ipv6_root = ipv4_root + sum(level.nodes for level in forests[0])
     node_count = ipv6_root + sum(level.nodes for level in forests[1])
@@ -110,8 +101,8 @@ def make(
     if int(leaves[-1]) >= 1 << record_size:
         raise ValueError(f"{node_count} nodes and {len(data)} octets of data do not fit records of {record_size} bits")
     numbers = {EMPTY: node_count, FIRST_DATA: ipv4_root, FIRST_DATA - 1: ipv6_root}
+    top = [[numbers.get(value, value) for value in node] for node in skeleton.nodes]
     with path.open("wb") as file:
-        top = [[numbers.get(value, value) for value in node] for node in skeleton.nodes]
         file.write(_pack(np.array(top, np.int64), record_size))
         for root, levels in zip((ipv4_root, ipv6_root), forests, strict=True):
             for nodes in _fill(levels, root, leaves, node_count, draw):
@@ -121,6 +112,15 @@ def make(
         file.write(metadata(node_count, 6, record_size, name, 1_700_000_000, "made to measure"))
         size = file.tell()
     return Made(networks, node_count, size)
+
+
+def _skeleton() -> Tree:
+    """The few nodes above the two roots, IPv4's (the first data) and IPv6's (the second), and those of the aliases."""
+    skeleton = Tree(128)
+    skeleton.insert(*IPV6_ROOT, FIRST_DATA - 1)
+    skeleton.insert(0, IPV4_DEPTH, FIRST_DATA)
+    skeleton.alias()
+    return skeleton
 
 
 def _spread(count: int, shares: Mapping[int, float]) -> dict[int, int]:
@@ -186,11 +186,18 @@ def _pack(nodes: Numbers, record_size: int) -> bytes:
 class _Writer(DataSection):
     """A data section whose many records are put together from pointers to few shared values."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._shared: dict[str, bytes] = {}
+
     def point(self, value: object) -> bytes:
         """A pointer to a shared value."""
-        return pointer_to(self.add(value))
+        name = value if isinstance(value, str) else repr(value)
+        if name not in self._shared:
+            self._shared[name] = pointer_to(self.add(value))
+        return self._shared[name]
 
-    def map(self, entries: Mapping[str, bytes]) -> bytes:
+    def map(self, **entries: bytes) -> bytes:
         """A map whose keys are shared and whose values are octets already."""
         return control(Kind.MAP, len(entries)) + b"".join(self.point(key) + value for key, value in entries.items())
 
@@ -198,50 +205,48 @@ class _Writer(DataSection):
 def _data_section(kind: Kinds, records: int, draw: np.random.Generator) -> tuple[bytes, Numbers]:
     """The octets of so many distinct records, and the offset of each; records of one country are neighbours."""
     section = _Writer()
-    section.add("shared")
     shifts = draw.normal(0.0, 3.0, (records, 2)).tolist()
     offsets = []
     for index, (north, east) in enumerate(shifts):
-        octets = _record(section, kind, index, COUNTRIES[index * len(COUNTRIES) // records], north, east)
-        offsets.append(len(section.octets))
+        code, continent, latitude, longitude = COUNTRIES[index * len(COUNTRIES) // records]
+        number = encode(Typed(Kind.UINT32, 2_000_000 + index))
+        match kind:
+            case "asn":
+                name = encode(f"Network {index} of {code}")
+                octets = section.map(autonomous_system_number=number, autonomous_system_organization=name)
+            case "country":
+                registered = section.map(geoname_id=number, iso_code=section.point(code))
+                octets = section.map(**_country(section, code, continent), registered_country=registered)
+            case "city":
+                point = (round(latitude + north, 4), round(longitude + east, 4))
+                octets = section.map(**_country(section, code, continent), **_city(section, code, index, number, point))
+            case _:
+                assert_never(kind)
+        offsets.append(len(section.octets))  # after the record's octets are made: making them may add shared values
         section.octets += octets
     return bytes(section.octets), np.array(offsets, np.int64)
 
 
-def _record(section: _Writer, kind: Kinds, index: int, place: tuple[str, str, float, float], north: float, east: float) -> bytes:
-    code, continent, latitude, longitude = place
-    number = encode(Typed(Kind.UINT32, 2_000_000 + index))
-    if kind == "asn":
-        return section.map(
-            {
-                "autonomous_system_number": number,
-                "autonomous_system_organization": encode(f"Network {index} of {code}"),
-            }
-        )
-    country = section.point({"iso_code": code, "names": {"en": f"Country {code}"}})
-    shared = {
+def _country(section: _Writer, code: str, continent: str) -> dict[str, bytes]:
+    return {
         "continent": section.point({"code": continent, "names": {"en": CONTINENTS[continent]}}),
-        "country": country,
+        "country": section.point({"iso_code": code, "names": {"en": f"Country {code}"}}),
     }
-    match kind:
-        case "country":
-            return section.map(
-                {**shared, "registered_country": section.map({"geoname_id": number, "iso_code": section.point(code)})}
-            )
-        case "city":
-            region = {"iso_code": f"R{index % 16}", "names": {"en": f"Region {index % 16} of {code}"}}
-            names = section.map({"en": encode(f"City {index}")})
-            location = {
-                "accuracy_radius": encode(20),
-                "latitude": encode(round(latitude + north, 4)),
-                "longitude": encode(round(longitude + east, 4)),
-                "time_zone": section.point(f"Zone/{code}"),
-            }
-            own = {"city": section.map({"geoname_id": number, "names": names}), "location": section.map(location)}
-            rest = {"registered_country": country, "subdivisions": section.point([region])}
-            return section.map({**shared, **own, **rest})
-        case _:
-            assert_never(kind)
+
+
+def _city(section: _Writer, code: str, index: int, number: bytes, point: tuple[float, float]) -> dict[str, bytes]:
+    location = section.map(
+        accuracy_radius=encode(20),
+        latitude=encode(point[0]),
+        longitude=encode(point[1]),
+        time_zone=section.point(f"Zone/{code}"),
+    )
+    region = {"iso_code": f"R{index % 16}", "names": {"en": f"Region {index % 16} of {code}"}}
+    return {
+        "city": section.map(geoname_id=number, names=section.map(en=encode(f"City {index}"))),
+        "location": location,
+        "subdivisions": section.point([region]),
+    }
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def test_every_network_is_there(tmp_path: Path, kind: Kinds, record_size: int) -
     assert (14_000, {4, 6}) == (sum(net.version == 4 for net, _ in found), {net.version for net, _ in found})
     assert all(isinstance(record, dict) and FIELD[kind] in record for _, record in found)
     if kind == "city":
-        codes = {record["country"]["iso_code"] for _, record in found if isinstance(record, dict)}  # type: ignore[call-overload,index]
+        codes = {record["country"]["iso_code"] for _, record in found if isinstance(record, dict)}
         assert {code for code, *_ in COUNTRIES} == codes
 
 
@@ -39,6 +39,12 @@ def test_same_seed_same_octets(tmp_path: Path) -> None:
 
 
 def test_too_narrow(tmp_path: Path) -> None:
-    """Records too narrow for the data are refused, not cut."""
+    """Records too narrow for the tree are refused, not cut."""
     with pytest.raises(ValueError, match="do not fit records of 24 bits"):
-        make(tmp_path / "no.mmdb", networks=10, records=200_000, kind="city", record_size=24)
+        make(tmp_path / "no.mmdb", networks=14_000_000, records=10, kind="asn", ipv6_share=0.9, record_size=24)
+
+
+def test_no_room(tmp_path: Path) -> None:
+    """More networks than the address space has room for are refused."""
+    with pytest.raises(ValueError, match="too many networks"):
+        make(tmp_path / "no.mmdb", networks=100_000_000, records=10, kind="asn", ipv6_share=0.0)

@@ -1,0 +1,37 @@
+"""Owns the command `geodns`: puts the groups of verbs together."""
+
+from __future__ import annotations
+
+import typer
+
+import geodns
+from geodns.cli import check, config, explain, geography, serve, zones
+from geodns.cli.output import JsonOption, say, say_json
+
+app = typer.Typer(
+    name="geodns",
+    help="Anycast-aware GeoDNS server: the nearest site by DNS, and the reason why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve.serve)
+app.command()(check.check)
+app.command()(explain.explain)
+app.add_typer(geography.app, name="geo")
+app.add_typer(zones.app, name="zone")
+app.add_typer(config.app, name="config")
+
+
+@app.command()
+def version(as_json: JsonOption = False) -> None:
+    """Print the version."""
+    if as_json:
+        say_json({"version": geodns.__version__})
+    else:
+        say(f"geodns {geodns.__version__}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

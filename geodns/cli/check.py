@@ -1,0 +1,99 @@
+"""Owns the verb `check`: every problem of a configuration and all it names, or a summary of what would be served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geodns.cli.output import (
+    FINE,
+    PROBLEMS_FOUND,
+    ConfigOption,
+    JsonOption,
+    config_path,
+    problem_json,
+    say,
+    say_json,
+    show_problems,
+    table,
+)
+from geodns.cli.progress import watched
+from geodns.daemon import EMBEDDED_WARNING, Loaded, load
+from geodns.problem import Problem, ProblemsFound, errors
+from geodns.wire import to_text
+
+
+def check(
+    config: Annotated[Path | None, typer.Argument(help="Configuration file.")] = None,
+    named: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a configuration, its zones, databases and lists, verify its expectations, and report all problems at once."""
+    loaded: Loaded | None = None
+    problems: tuple[Problem, ...]
+    try:
+        with watched() as progress:
+            loaded = load(config_path(config, named), progress)
+        problems = loaded.warnings
+    except ProblemsFound as found:
+        problems = found.problems
+    if as_json:
+        say_json({"problems": [problem_json(problem) for problem in problems], "summary": _summary(loaded) if loaded else None})
+    else:
+        show_problems(problems, to_stderr=False)
+        _show(loaded, problems)
+    raise typer.Exit(PROBLEMS_FOUND if errors(problems) else FINE)
+
+
+def _summary(loaded: Loaded) -> dict[str, object]:
+    snapshot = loaded.snapshot
+    return {
+        "configuration": str(loaded.path),
+        "zones": [
+            {
+                "name": to_text(served.contents.origin),
+                "file": served.contents.file,
+                "serial": served.contents.serial,
+                "records": served.contents.record_count,
+                "tailored": len(served.tailored),
+            }
+            for served in snapshot.zones.values()
+        ],
+        "databases": [{"name": database.name, "built": database.built} for database in snapshot.atlas.databases],
+        "embedded": loaded.is_embedded,
+        "networks": len(snapshot.atlas.networks),
+        "anycast_prefixes": len(snapshot.atlas.anycast),
+        "rule_sets": snapshot.rule_sets,
+        "expectations": len(loaded.config.expect),
+        "seconds": round(loaded.seconds, 3),
+    }
+
+
+def _show(loaded: Loaded | None, problems: tuple[Problem, ...]) -> None:
+    count, warnings = len(errors(problems)), len(problems) - len(errors(problems))
+    if loaded is None:
+        say(f"{count} {'error' if count == 1 else 'errors'}, {warnings} {'warning' if warnings == 1 else 'warnings'}")
+        return
+    snapshot = loaded.snapshot
+    rows = [
+        (
+            to_text(served.contents.origin),
+            served.contents.serial,
+            served.contents.record_count,
+            len(served.tailored),
+            served.contents.file,
+        )
+        for served in snapshot.zones.values()
+    ]
+    if rows:
+        table(("zone", "serial", "records", "tailored", "file"), rows)
+    places = ", ".join(database.name for database in snapshot.atlas.databases)
+    say(
+        f"places: {places}; {len(snapshot.atlas.networks)} networks of the config, {len(snapshot.atlas.anycast)} anycast prefixes"
+    )
+    if loaded.is_embedded:
+        typer.secho(f"WARNING: {EMBEDDED_WARNING}", fg="yellow", bold=True)
+    say(f"{snapshot.rule_sets} sets of rules compiled, {len(loaded.config.expect)} expectations met, {loaded.seconds:.2f} s")
+    say("fine" if not warnings else f"fine, {warnings} {'warning' if warnings == 1 else 'warnings'}")

@@ -1,0 +1,84 @@
+"""Owns the verb `explain`: what a client gets, and every step to it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated
+
+import dns.exception
+import dns.rdatatype
+import typer
+
+from geodns import answer, daemon, wire
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage
+from geodns.problem import ProblemsFound
+
+
+def explain(
+    name: Annotated[str, typer.Argument(help="Name to ask for.")],
+    rdtype: Annotated[str, typer.Argument(metavar="[TYPE]", help="Record type to ask for.")] = "A",
+    client: Annotated[str, typer.Option(help="Address that asks, with no client subnet (a prefix is taken for --ecs).")] = "",
+    ecs: Annotated[str, typer.Option(help="Client subnet that a resolver sends (RFC 7871).")] = "",
+    resolver: Annotated[str, typer.Option(help="Address of that resolver; else one that ecs.trust holds is assumed.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a client is answered and why: its place and who says so, rung, rule, answer, TTL, scope, reason."""
+    asker = _asker(client, ecs, resolver)
+    owner, number = _question(name, rdtype)
+    try:
+        loaded = daemon.load(config_path(config))
+    except ProblemsFound as found:
+        refuse(found.problems)
+    told = answer.explain(loaded.snapshot, owner, number, asker)
+    if as_json:
+        say_json(told.as_json())
+        return
+    question = told.question
+    say(f"{question['name']} {question['type']} for {ecs or client or resolver}   (configuration: {loaded.path})")
+    for count, step in enumerate(told.steps, start=1):
+        say(f"{count:>3}. {step}")
+    say()
+    for label, value in _result(told):
+        say(f"{label:<10}{value}")
+    if loaded.is_embedded and told.location["continent"]:
+        typer.secho(f"WARNING   {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+
+
+def _result(told: answer.Explanation) -> list[tuple[str, str]]:
+    known = [f"{key} {value}" for key, value in told.location.items() if value not in {None, False}]
+    if told.location["anycast"]:
+        known = ["anycast: its location means nothing"]
+    return [
+        ("location", ", ".join(known) or "unknown"),
+        ("rung", told.rung),
+        ("rule", told.rule or "none: the plain records"),
+        ("answer", ", ".join(told.answer) or f"none ({told.rcode})"),
+        ("TTL", "-" if told.ttl is None else f"{told.ttl} s"),
+        ("scope", f"/{told.scope}"),
+        ("reason", told.reason),
+    ]
+
+
+def _asker(client: str, ecs: str, resolver: str) -> answer.Asker:
+    if client and ecs:
+        usage("--client and --ecs exclude each other: the one asks itself, for the other a resolver asks")
+    if not (client or ecs or resolver):
+        usage("who asks? give --client ADDRESS, or --ecs PREFIX and maybe --resolver ADDRESS")
+    try:
+        if ecs and "/" not in ecs:
+            ecs = f"{ecs}/{24 if ip_address(ecs).version == 4 else 56}"
+        return daemon.asker(ecs or client, resolver)
+    except ValueError as error:
+        usage(f"{error}: write an address such as 192.0.2.1, or a prefix such as 192.0.2.0/24")
+
+
+def _question(name: str, rdtype: str) -> tuple[wire.Name, int]:
+    try:
+        owner = wire.from_text(name)
+    except wire.BadName as error:
+        usage(f"{name!r} is no domain name: {error}")
+    try:
+        return owner, int(dns.rdatatype.from_text(rdtype))
+    except (dns.exception.DNSException, ValueError):
+        usage(f"{rdtype!r} is no record type: write one such as A, AAAA, HTTPS or TYPE65400")

@@ -1,0 +1,76 @@
+"""Owns the verb `serve`: starts the daemon and says what it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
+from geodns.cli.progress import watched
+from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, load
+from geodns.problem import ProblemsFound
+from geodns.wire import to_text
+
+
+def serve(config: Annotated[Path | None, typer.Argument(help="Configuration file.")] = None, named: ConfigOption = None) -> None:
+    """Serve zones until SIGTERM; SIGHUP reloads configuration, zones and databases, all or nothing."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    path = config_path(named, config)
+    try:
+        with watched() as progress:
+            loaded = load(path, progress)
+    except ProblemsFound as found:
+        refuse(found.problems)
+    try:
+        asyncio.run(_run(loaded))
+    except ProblemsFound as found:
+        refuse(found.problems)
+
+
+async def _run(loaded: Loaded) -> None:
+    daemon = Daemon(loaded)
+    warnings = daemon.open()
+    show_problems([*loaded.warnings, *warnings])
+    _announce(loaded, daemon)
+    await daemon.run()
+
+
+def _announce(loaded: Loaded, daemon: Daemon) -> None:
+    """What is served, where, and a line to try."""
+    snapshot = loaded.snapshot
+    if loaded.path == DEMONSTRATION:
+        say("geodns: no configuration is named, so this is the demonstration; start your own from config/geodns.toml")
+    say(f"configuration  {loaded.path}")
+    for served in list(snapshot.zones.values())[:20]:
+        contents = served.contents
+        size = f"{contents.record_count} records, {len(served.tailored)} tailored"
+        say(f"zone           {to_text(contents.origin)}  serial {contents.serial}, {size}")
+    if len(snapshot.zones) > 20:
+        say(f"               and {len(snapshot.zones) - 20} zones more")
+    say(f"places         {', '.join(database.name for database in snapshot.atlas.databases)}")
+    if loaded.is_embedded:
+        typer.secho(f"WARNING        {EMBEDDED_WARNING}", fg="yellow", bold=True)
+    for listen in daemon.listening():
+        say(f"listening      {listen} (UDP and TCP)")
+    if hint := _hint(loaded, daemon):
+        say(f"try            {hint}")
+    sys.stdout.flush()
+
+
+def _hint(loaded: Loaded, daemon: Daemon) -> str:
+    """A `dig` line for a name whose answer depends on who asks, or at least for one that exists."""
+    listening = daemon.listening()
+    if not listening:
+        return ""
+    host, _, port = listening[0].rpartition(":")
+    for served in loaded.snapshot.zones.values():
+        addresses = [name for name, rdtype in served.tailored if rdtype == 1]
+        name = min(addresses, key=lambda owner: not owner.startswith(b"\x03www"), default=served.contents.origin)
+        what = "A +subnet=81.2.69.0/24" if addresses else "SOA"
+        return f"dig @{host.strip('[]')} -p {port} {to_text(name).rstrip('.') or '.'} {what}"
+    return ""
