@@ -178,7 +178,7 @@ def test_ipv4_inside_ipv6_is_looked_up_as_ipv4_and_its_scope_lengthened(address:
     partition = Atlas([embedded()], {}, []).partitions([rules])[0]
     parsed = ip_address(address)
     plain = partition.find(Place(4, int(IPv4Address("81.2.69.5"))))
-    cell = partition.find(place_of(parsed.version, int(parsed)))  # type: ignore[arg-type]
+    cell = partition.find(place_of(parsed.version, int(parsed)))
 
     assert FIRST_RULE == plain.outcome == cell.outcome
     assert plain.scope_prefix_length + expected[1] == cell.scope_prefix_length
@@ -195,5 +195,5 @@ def test_a_private_block_is_a_cell_of_its_own() -> None:
 
 def astuple(partition: Partition, address: str) -> tuple[int, int]:
     parsed = ip_address(address)
-    cell = partition.find(place_of(parsed.version, int(parsed)))  # type: ignore[arg-type]
+    cell = partition.find(place_of(parsed.version, int(parsed)))
     return cell.outcome, cell.scope_prefix_length
