@@ -197,8 +197,9 @@ class _Resolution:
             return
         if (node.name, self.rdtype) not in zone.tailored:
             self.say("the records are the same for every client")
-        self.response.answer.append(rrset.at(self.name))
-        self._add_targets(zone, rrset)
+        answered = rrset.at(self.name)
+        self.response.answer.append(answered)
+        self._add_targets(zone, answered)
 
     def _choose(self, zone: Zone, node: Node, rdtype: int) -> RRset | None:
         """The variant for this client; None where the type has none."""
@@ -214,7 +215,8 @@ class _Resolution:
         """DNAME: the record itself and the CNAME that it stands for (RFC 6672 §3.1)."""
         self.response.authoritative = True
         dname = node.rrsets[Type.DNAME]
-        self.response.answer.append(dname)
+        if dname not in self.response.answer:  # a chain can come by the same DNAME twice
+            self.response.answer.append(dname)
         target = self.name[: len(self.name) - len(node.name)] + dname.rdatas[0]
         if len(target) > MAX_NAME:
             self.say("{} is redirected by a DNAME to a name longer than 255 octets: YXDOMAIN", self.name)
@@ -222,7 +224,7 @@ class _Resolution:
             return None
         self.response.answer.append(RRset(self.name, Type.CNAME, dname.ttl, (target,)))
         self.say("{} is redirected by the DNAME at {} to {}", self.name, node.name, target)
-        return Name(target.lower())
+        return None if self.rdtype == Type.CNAME else Name(target.lower())  # as with a CNAME of the zone file: it is the answer
 
     def _refer(self, zone: Zone, node: Node) -> None:
         """A referral: the cut's NS RRset, and the addresses without which nobody could follow it (RFC 9471 §2)."""
@@ -240,16 +242,17 @@ class _Resolution:
         self.response.required_glue = len(in_domain)
 
     def _add_targets(self, zone: Zone, rrset: RRset) -> None:
-        """Addresses of NS, MX, SRV and SVCB targets in the zone (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
+        """Addresses of NS, MX, SRV and SVCB targets in the zone, and SVCB's own like (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
 
         Targets with variants are left out: only the answer section is tied to a network (RFC 7871 §7.3.1), so a tailored
         address beside it could reach clients elsewhere.
         """
         additional = self.response.additional
+        wanted = (*_ADDRESSES, rrset.rdtype) if rrset.rdtype in {Type.SVCB, Type.HTTPS} else _ADDRESSES
         present = {(found.owner, found.rdtype) for found in (*self.response.answer, *additional)}
         for target in targets(rrset):
             node = self._target_node(zone, target, glue=rrset.rdtype == Type.NS)
-            for rdtype in _ADDRESSES:
+            for rdtype in wanted:
                 found = node.rrsets.get(rdtype) if node and not node.pool else None
                 if node and found and rdtype not in node.variants and (target, rdtype) not in present:
                     present.add((target, rdtype))

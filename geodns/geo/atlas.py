@@ -14,7 +14,7 @@ from geodns.geo.countries import continent_of, countries
 from geodns.geo.database import Database
 from geodns.geo.layer import Indexes, Layer, Starts, empty, flatten, merged, overlay
 from geodns.geo.location import PLACE_ATTRIBUTES, Located, Location, State
-from geodns.geo.partition import FIRST_RULE, Cells, Partition
+from geodns.geo.partition import FIRST_RULE, Cells, Ipv4Cells, Ipv6Cells, Partition, cells_of
 from geodns.geo.rules import NET, Rule, attribute_of, by_precedence, specificity
 from geodns.geo.selector import (
     AsnSelector,
@@ -40,11 +40,11 @@ class _PrefixTable:
             version: flatten(version, [(network, number) for number, network in enumerate(prefixes, start=1)])
             for version in VERSIONS
         }
-        self._cells = {version: Cells(version, self.layers[version]) for version in VERSIONS}
+        self.cells = {version: cells_of(version, self.layers[version]) for version in VERSIONS}
 
     def find(self, place: Place) -> tuple[int, int]:
         """The number, and the prefix length around the address for which that is true."""
-        cell = self._cells[place.version].find(place.address)
+        cell = self.cells[place.version].find(place.address)
         return cell.outcome, cell.scope_prefix_length
 
 
@@ -93,6 +93,7 @@ class Atlas:
         self._named = _PrefixTable([network for network, _ in self.networks])
         self._anycast = _PrefixTable([prefix.network for prefix in self.anycast])
         self._special = _PrefixTable([network for network, _ in _SPECIAL])
+        self._covered = (self._named.cells[4], self._named.cells[6]) if self.networks else None
         self._words = {attribute: _Vocabulary() for attribute in _ATTRIBUTES}
 
     def anycast_prefix(self, place: Place) -> AnycastPrefix | None:
@@ -153,16 +154,17 @@ class Atlas:
             regions.add(location.region)
         layers = {version: _compile(self._columns(version, places), rule_sets, self, regions) for version in VERSIONS}
         return [
-            Partition(Cells(4, layers[4][number]), Cells(6, layers[6][number]), self._named_cells(rules))
+            Partition(Ipv4Cells(layers[4][number]), Ipv6Cells(layers[6][number]), self._named_cells(rules))
             for number, rules in enumerate(rule_sets)
         ]
 
     def _named_cells(self, rules: tuple[Rule, ...]) -> tuple[Cells, Cells] | None:
-        nets = [network for network, _ in self.networks]
-        nets += [place.network for rule in rules for place in rule.places if isinstance(place, NetSelector)]
-        if not nets:
-            return None
-        ipv4, ipv6 = (Cells(version, merged(flatten(version, [(network, 1) for network in nets]))) for version in VERSIONS)
+        """Which addresses the operator's networks and the rules' own cover; None where there are no such."""
+        selected = [place.network for rule in rules for place in rule.places if isinstance(place, NetSelector)]
+        if not selected:
+            return self._covered
+        nets = [*(network for network, _ in self.networks), *selected]
+        ipv4, ipv6 = (cells_of(version, merged(flatten(version, [(network, 1) for network in nets]))) for version in VERSIONS)
         return ipv4, ipv6
 
     def _columns(self, version: Version, places: set[PlaceSelector]) -> _Columns:

@@ -138,7 +138,7 @@ class _SectionReader:
 
     def _owner_end(self, at: int) -> int:
         octets, size, start = self.octets, len(self.octets), at
-        while at < size and at - start <= MAX_NAME:
+        while at < size and at - start < MAX_NAME:
             length = octets[at]
             if not length:
                 return at + 1

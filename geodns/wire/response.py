@@ -71,7 +71,11 @@ def _opt(query: Query, response: Response, server_payload_size: int) -> bytes:
 
 
 class _Writer:
-    """Appends RRsets to a message whose question is already there, compressing names case-insensitively."""
+    """Appends RRsets to a message whose question is already there, compressing names.
+
+    A name points only to one of the same case, so that data keeps its own (RFC 1035 §2.3.3). The question counts as lower case: how
+    a resolver mixed it (0x20) changes nothing but the echo.
+    """
 
     def __init__(self, question: bytes) -> None:
         self.octets = bytearray(HEADER_SIZE) + question
@@ -106,9 +110,9 @@ class _Writer:
         self.octets += rdata[at:]
 
     def _name(self, name: bytes) -> None:
-        octets, offsets, folded, at = self.octets, self.offsets, name.lower(), 0
-        while length := folded[at]:
-            suffix = folded[at:]
+        octets, offsets, at = self.octets, self.offsets, 0
+        while length := name[at]:
+            suffix = name[at:]
             offset = offsets.get(suffix)
             if offset is not None:
                 octets += _LENGTH.pack(0xC000 | offset)
