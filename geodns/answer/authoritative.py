@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
-from geodns.answer.ladder import Client, Climb, climb
-from geodns.answer.snapshot import Snapshot, Zone
+from geodns.answer.ladder import NOBODY, Client, Climb, climb
+from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.targets import targets
 from geodns.geo import Rule
 from geodns.wire import Class, ExtendedError, Name, Opcode, Option, Query, Rcode, Response, RRset, Type, is_subdomain, to_text
@@ -55,9 +56,14 @@ class Judgement:
         return max((selection.climb.scope_prefix_length for selection in self.selections), default=0)
 
 
-def judge(snapshot: Snapshot, query: Query, client: Client) -> Judgement:
-    """Decide what a query gets."""
+Chooser = Callable[[Tailored], Climb]
+"""Which outcome of a tailored RRset a client gets."""
+
+
+def judge(snapshot: Snapshot, query: Query, client: Client = NOBODY, chooser: Chooser | None = None) -> Judgement:
+    """Decide what a query gets; a `chooser` stands in for the client's way up the trust ladder."""
     judgement = Judgement()
+    choose = chooser or (lambda tailored: climb(tailored.partition, client))
     if query.edns and query.edns.version:
         judgement.response.rcode = Rcode.BADVERS
         judgement.steps.append(Step("EDNS version {} is not known: BADVERS (RFC 6891 §6.1.3)", (query.edns.version,)))
@@ -72,7 +78,7 @@ def judge(snapshot: Snapshot, query: Query, client: Client) -> Judgement:
     elif query.rdtype in {Type.OPT, Type.TKEY, Type.TSIG, Type.MAILA, Type.MAILB}:
         _refuse(judgement, Rcode.NOTIMP, ExtendedError.NOT_SUPPORTED, f"type {query.rdtype} cannot be asked for")
     else:
-        _Resolution(snapshot, query, client, judgement).run()
+        _Resolution(snapshot, query, choose, judgement).run()
     return judgement
 
 
@@ -98,10 +104,10 @@ def _chaos(snapshot: Snapshot, query: Query, judgement: Judgement) -> None:
 class _Resolution:
     """One question's way through the zones: follows aliases until something ends the answer."""
 
-    def __init__(self, snapshot: Snapshot, query: Query, client: Client, judgement: Judgement) -> None:
+    def __init__(self, snapshot: Snapshot, query: Query, choose: Chooser, judgement: Judgement) -> None:
         self.snapshot = snapshot
         self.rdtype = query.rdtype
-        self.client = client
+        self.choose = choose
         self.judgement = judgement
         self.response = judgement.response
         self.name = query.name
@@ -206,7 +212,7 @@ class _Resolution:
         tailored = zone.tailored.get((node.name, rdtype))
         if tailored is None:
             return None
-        way = climb(tailored.partition, self.client)
+        way = self.choose(tailored)
         rrset, rule = tailored.variant(way.outcome)
         self.judgement.selections.append(Selection(rrset, rule, tailored.rules, way))
         return rrset

@@ -36,6 +36,10 @@ class Client:
     subnet_verdict: Subnet = Subnet.ABSENT
 
 
+NOBODY = Client(None)
+"""A client of whom nothing is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One rung tried: whose address, and the cell that it is in."""

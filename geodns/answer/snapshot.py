@@ -66,11 +66,17 @@ class Trust:
             return Client(source, None, Subnet.DISABLED)
         if not subnet.source_prefix_length:
             return Client(source, None, Subnet.WITHHELD)
-        if source is not None and not self._holds(source):
+        if source is not None and not self.believes(source):
             return Client(source, None, Subnet.UNTRUSTED)
         return Client(source, place_of(4 if subnet.family == 1 else 6, subnet.address), Subnet.USED)
 
-    def _holds(self, source: Place) -> bool:
+    @property
+    def believes_all(self) -> bool:
+        """Whether every sender is believed."""
+        return {ip_network("0.0.0.0/0"), ip_network("::/0")} <= set(self.networks)
+
+    def believes(self, source: Place) -> bool:
+        """Whether a client subnet from this sender is believed."""
         return any(
             network.version == source.version
             and not (source.address ^ int(network.network_address)) >> (network.max_prefixlen - network.prefixlen)

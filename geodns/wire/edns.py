@@ -12,7 +12,7 @@ OPT_HEAD = struct.Struct("!BHHBBHH")  # root owner, type, payload size, extended
 OPTION_HEAD = struct.Struct("!HH")
 SUBNET_HEAD = struct.Struct("!HBB")
 DO = 0x8000  # RFC 3225 §3
-FAMILY_BITS = {1: 32, 2: 128}  # IANA "Address Family Numbers" allowed by RFC 7871 §6
+FAMILY_BITS = {0: 0, 1: 32, 2: 128}  # RFC 7871 §6; family 0 without ADDRESS is what `dig +subnet=0` sends to withhold it
 MIN_PAYLOAD = 512  # RFC 6891 §6.2.3: smaller values mean 512
 
 
@@ -24,8 +24,8 @@ class BadOption(ValueError):
 class ClientSubnet:
     """The network on whose behalf a resolver asks (RFC 7871 §6).
 
-    `family` is 1 (IPv4) or 2 (IPv6), `source_prefix_length` in bits, `octets` the shortest octets that hold the prefix,
-    as sent.
+    `family` is 1 (IPv4), 2 (IPv6) or 0 (withheld), `source_prefix_length` in bits, `octets` the shortest octets that hold the
+    prefix, as sent.
     """
 
     family: int
@@ -47,6 +47,8 @@ class ClientSubnet:
         return SUBNET_HEAD.pack(self.family, self.source_prefix_length, scope_prefix_length) + self.octets
 
     def __str__(self) -> str:
+        if not self.family:
+            return "0/0"
         address = IPv4Address(self.address) if self.family == 1 else IPv6Address(self.address)
         return f"{address}/{self.source_prefix_length}"
 

@@ -73,8 +73,8 @@ def _opt(query: Query, response: Response, server_payload_size: int) -> bytes:
 class _Writer:
     """Appends RRsets to a message whose question is already there, compressing names.
 
-    A name points only to one of the same case, so that data keeps its own (RFC 1035 §2.3.3). The question counts as lower case: how
-    a resolver mixed it (0x20) changes nothing but the echo.
+    A name points only to one of the same case, so that data keeps its own (RFC 1035 §2.3.3). The question counts as lower case:
+    how a resolver mixed it (0x20) changes nothing but the echo.
     """
 
     def __init__(self, question: bytes) -> None:

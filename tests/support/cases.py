@@ -1,10 +1,11 @@
-"""Owns reading case tables (`tests/cases/`): worlds with their questions and the replies due; refuses to know how to check them."""
+"""Owns reading case tables (`tests/cases/`): worlds, questions and the replies due; refuses to know how to check them."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Case:
     law: str
     query: dns.message.Message
     source: str
+    subnet: str | None
     stream: bool
     expected: Reply
     rung: str | None
@@ -43,9 +45,7 @@ class Case:
 
 def cases(table: str) -> list[Case]:
     """All cases of a table, in its order."""
-    return [
-        _case(table, number, dict(row)) for number, world in enumerate(_worlds(table)) for row in world["case"]
-    ]
+    return [_case(table, number, dict(row)) for number, world in enumerate(_worlds(table)) for row in world["case"]]
 
 
 @cache
@@ -65,6 +65,8 @@ def _case(table: str, world: int, row: dict[str, Any]) -> Case:
     """A row as a case; a key that nobody knows is a mistake in the table."""
     asked = row.pop("ask")
     subnet = row.get("subnet")
+    if subnet:
+        row["subnet"] = str(ip_network(subnet))
     query = question(asked, client_subnet=subnet, payload_size=row.pop("payload_size", 1232))
     if "opcode" in row:
         query.set_opcode(dns.opcode.from_text(row.pop("opcode")))
@@ -74,4 +76,4 @@ def _case(table: str, world: int, row: dict[str, Any]) -> Case:
         row.pop("subnet")
     for section in ("authority", "additional"):
         row[section] = sorted(row.get(section, []))
-    return Case(table, world, f"{asked}: {law}", query, source, stream, Reply(**row), rung)
+    return Case(table, world, f"{asked}: {law}", query, source, subnet, stream, Reply(**row), rung)

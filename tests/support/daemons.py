@@ -1,4 +1,4 @@
-"""Owns real processes for tests: starts NSD, Knot and geodns on loopback ports and stops them; refuses to know what they should answer."""
+"""Owns real processes for tests: starts and stops NSD, Knot and geodns on loopback; refuses to know what they should answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PORTS = range(10_240, 32_768)
-"""Below what kernels give to outgoing sockets (ip_local_port_range), so that no client takes a port between its choice and its use."""
+"""Below what kernels give to outgoing sockets (ip_local_port_range), so that no client takes a port that was just chosen."""
 START = 20.0  # s: a busy machine with two cores
 STOP = 10.0
 POLL = 0.01
@@ -146,18 +146,19 @@ class Endpoint:
 
 
 def read_frame(sock: socket.socket) -> bytes | None:
-    """One message of a connection; None if it ends before."""
+    """One message of a connection, and not an octet more; None if the peer ends before."""
+    head = _read(sock, 2)
+    return None if head is None else _read(sock, int.from_bytes(head, "big"))
+
+
+def _read(sock: socket.socket, count: int) -> bytes | None:
     octets = b""
-    wanted = 2
-    while len(octets) < wanted:
-        more = sock.recv(65_537)
+    while len(octets) < count:
+        more = sock.recv(count - len(octets))
         if not more:
             return None
         octets += more
-        if len(octets) >= 2:
-            wanted = 2 + int.from_bytes(octets[:2], "big")
-    assert len(octets) == wanted, "more than one message came"
-    return octets[2:]
+    return octets
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from typing import TypedDict, Unpack
 import dns.edns
 import dns.flags
 import dns.message
-import dns.name
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -18,9 +17,9 @@ import dns.rrset
 from geodns.answer import Identity, Snapshot, Trust, compile_zones, respond
 from geodns.geo import AnycastPrefix, Atlas, Database, Location, Network, Place, Version, parse_place, place_of, prefix_around
 from geodns.geo.layer import Layer, flatten
-from geodns.geo.partition import Cells
+from geodns.geo.partition import cells_of
 from geodns.problem import errors
-from geodns.wire import ClientSubnet, Name, from_text, subnet_of
+from geodns.wire import ClientSubnet, from_text, subnet_of
 from geodns.zone import ZoneContents, build, check, parse_text
 
 SENDER = "198.18.0.53"
@@ -43,7 +42,7 @@ class PlaceTable:
             version: flatten(version, [(network, number) for number, network in enumerate(networks, start=1)])
             for version in (4, 6)
         }
-        self._cells = {version: Cells(version, layer) for version, layer in self._layers.items()}
+        self._cells = {version: cells_of(version, layer) for version, layer in self._layers.items()}
 
     def layer(self, version: Version) -> Layer:
         """The cells of one family."""
@@ -83,18 +82,25 @@ def atlas_of(**settings: Unpack[Settings]) -> Atlas:
         PlaceTable(f"table {number}", places) for number, places in enumerate(settings.get("databases", ()), start=1)
     ]
     networks = {ip_network(text): Location(**known) for text, known in settings.get("networks", {}).items()}  # type: ignore[arg-type]
-    listed = [AnycastPrefix(ip_network(text), "Example", "listed", "in a test", "test", "") for text in settings.get("anycast", ())]
+    listed = [
+        AnycastPrefix(ip_network(text), "Example", "listed", "in a test", "test", "") for text in settings.get("anycast", ())
+    ]
     return Atlas(databases, networks, listed)
 
 
 def snapshot_of(zones: Mapping[str, str], **settings: Unpack[Settings]) -> Snapshot:
     """Compile a world: zone texts by origin, and its settings."""
+    return compiled([read_zone(origin, text) for origin, text in zones.items()], **settings)
+
+
+def compiled(zones: Sequence[ZoneContents], **settings: Unpack[Settings]) -> Snapshot:
+    """As `snapshot_of`, for zones that are built already."""
     atlas = atlas_of(**settings)
     regions = {name: tuple(map(parse_place, texts)) for name, texts in settings.get("regions", {}).items()}
-    compiled, rule_sets = compile_zones([read_zone(origin, text) for origin, text in zones.items()], atlas, regions)
+    served, rule_sets = compile_zones(zones, atlas, regions)
     trust = Trust(settings.get("ecs", True), tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0")))))
     identity = Identity(settings.get("identity", ""), settings.get("version", ""))
-    return Snapshot(compiled, atlas, trust, identity, rule_sets=rule_sets)
+    return Snapshot(served, atlas, trust, identity, rule_sets=rule_sets)
 
 
 def place(text: str) -> Place:
@@ -130,7 +136,7 @@ class Reply:
 def question(text: str, *, client_subnet: str | None = None, payload_size: int = 1232) -> dns.message.QueryMessage:
     """A query as dnspython makes it: "name type" or "name class type"; with EDNS unless the payload size is 0."""
     name, *rdclass, rdtype = text.split()
-    options = [ecs_option(client_subnet)] if client_subnet else []
+    options: list[dns.edns.Option] = [ecs_option(client_subnet)] if client_subnet else []
     made = dns.message.make_query(name, rdtype, rdclass[0] if rdclass else "IN", use_edns=False)
     made.flags = dns.flags.Flag(0)
     if payload_size:
@@ -138,7 +144,7 @@ def question(text: str, *, client_subnet: str | None = None, payload_size: int =
     return made
 
 
-def ecs_option(text: str) -> dns.edns.ECSOption:
+def ecs_option(text: str) -> dns.edns.Option:
     """A prefix as dnspython's client-subnet option."""
     address, length = text.split("/")
     return dns.edns.ECSOption(address, int(length))
@@ -166,7 +172,7 @@ def observed(reply: dns.message.Message) -> Reply:
         authority=sorted(map(_line, reply.authority)),
         additional=sorted(map(_line, reply.additional)),
         scope=int(ecs[0].scopelen) if ecs else None,
-        subnet=f"{ecs[0].address}/{ecs[0].srclen}" if ecs else None,
+        subnet=str(ip_network(f"{ecs[0].address}/{ecs[0].srclen}")) if ecs else None,
         extended_error=int(errors_told[0].code) if errors_told else None,
     )
 
@@ -175,8 +181,3 @@ def _line(record: dns.rrset.RRset) -> str:
     rdclass = "" if record.rdclass == dns.rdataclass.IN else f" {dns.rdataclass.to_text(record.rdclass)}"
     data = "" if record.rdtype == dns.rdatatype.SOA else f" {record[0].to_text()}"
     return f"{record.name} {record.ttl}{rdclass} {dns.rdatatype.to_text(record.rdtype)}{data}"
-
-
-def wire_name(name: dns.name.Name) -> Name:
-    """A name of dnspython's as one of ours."""
-    return Name(name.to_wire().lower())

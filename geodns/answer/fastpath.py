@@ -1,0 +1,249 @@
+"""Owns the fast path: the octets of a usual query to those of its reply, without a value in between; refuses to decide anything.
+
+It is a memo of parse, judge and render: for every datagram it either gives what the general path would give, octet for octet,
+or hands it to the general path. A property test says so for random zones, names, options and clients.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
+
+from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Variants
+from geodns.answer.snapshot import Snapshot
+from geodns.geo import Partition, Place, place_of
+from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
+from geodns.wire.edns import OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
+from geodns.wire.names import MAX_LABEL, MAX_NAME
+from geodns.wire.query import HEADER, HEADER_SIZE, OPCODE_MASK, QR, RD
+
+Datagram = Callable[[bytes, bytes], bytes | None]
+"""Answers one datagram: octets and raw socket address of its sender to a reply, or None for silence."""
+
+_BOUND = 4096  # distinct headers, OPT records, senders remembered: more than honest clients make
+_SUBNET_AT = OPT_HEAD.size + 4 + 4  # octets of an OPT record before the ADDRESS of a client subnet that is its only option
+_COOKIE_AT = OPT_HEAD.size + 4  # octets of an OPT record before the content of a cookie that is its only option
+_META_TYPES = frozenset(range(128, 256)) | {Type.OPT, Type.DS}
+_IN = b"\x00\x01"
+_NOT_SERVED = [(int(Option.EXTENDED_ERROR), ExtendedError.NOT_AUTHORITATIVE.to_bytes(2, "big"))]
+_REFUSED = tuple(HEADER.pack(0, QR | (RD if number & 1 else 0) | Rcode.REFUSED, 1, 0, 0, number >> 1)[2:] for number in range(4))
+
+
+class Shape(NamedTuple):
+    """What an OPT record asks for, worked out once for all that differ only in the content of their only option.
+
+    `version` is 4 or 6 where a client subnet is to be looked up, -1 where one is echoed but not looked at, 0 where none is
+    echoed. `octets` is the whole record's length; ADDRESS as a number shifted by `shift` is a whole address, and `mask` must be
+    clear in it. `replies[scope]` is the reply's OPT record up to ADDRESS, `refusals[0]` that of a reply with extended error 20.
+    """
+
+    version: int
+    octets: int
+    shift: int
+    mask: int
+    replies: tuple[bytes, ...]
+    refusals: tuple[bytes, ...]
+
+
+def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagram:
+    """The function that answers datagrams: from prepared replies where it can, else by `general`."""
+    rest = _Rest(snapshot, compiled, general)
+    find_entry, find_head, find_shape = compiled.entries.get, rest.heads.get, rest.shapes.get
+    missing, by_source, by_ipv6, unmatched, believes = rest.missing, rest.by_source, rest.by_ipv6, rest.unmatched, rest.believes
+    believes_all, join, number_of, bisect = snapshot.trust.believes_all, b"".join, int.from_bytes, bisect_right
+
+    def datagram(octets: bytes, source: bytes) -> bytes | None:
+        head = find_head(octets[2:12])
+        end = octets.find(0, 12) + 5
+        question = octets[12:end]
+        entry = find_entry(question.lower()) or missing(question)
+        if head is None or entry is None:
+            return unmatched(octets, source, question)
+        heads, tail, tailored = entry
+        if head < 2:
+            if tailored:
+                heads, tail = by_source(tailored, source) or entry[:2]
+            return join((octets[:2], heads[head], question, tail)) if len(octets) == end else general(octets, source)
+        shape = find_shape(octets[end : end + 19]) or find_shape(octets[end : end + 15])
+        if shape is None or len(octets) - end != shape[1]:
+            return unmatched(octets, source, question)
+        version, _, shift, mask, replies, _ = shape
+        subnet = octets[end + 19 :] if version else b""
+        if mask and number_of(octets[end + 19 :], "big") & mask:
+            return general(octets, source)
+        if not tailored:
+            return join((octets[:2], heads[head], question, tail, replies[0], subnet))
+        if version < 1 or not (believes_all or believes(source)):
+            chosen, scope = None, 0
+        elif version == 4:
+            cells, address = tailored[0].ipv4, number_of(subnet, "big") << shift
+            top, upper = cells.top, address >> cells.shift
+            packed = cells.packed[bisect(cells.starts, address, top[upper], top[upper + 1]) - 1]
+            chosen, scope = tailored[1][packed >> 8], packed & 0xFF
+        else:
+            chosen, scope = by_ipv6(tailored, number_of(subnet, "big") << shift)
+        heads, tail = chosen or by_source(tailored, source) or entry[:2]
+        return join((octets[:2], heads[head], question, tail, replies[scope], subnet))
+
+    return datagram
+
+
+class _Rest:
+    """Everything that is not needed for every query: what is seen for the first time, absent names, other address families."""
+
+    def __init__(self, snapshot: Snapshot, compiled: Compiled, general: Datagram) -> None:
+        self.snapshot = snapshot
+        self.compiled = compiled
+        self.general = general
+        self.heads: dict[bytes, int] = {}
+        self.shapes: dict[bytes, Shape] = {}
+        self.senders: dict[bytes, bool] = {}
+
+    def unmatched(self, octets: bytes, source: bytes, question: bytes) -> bytes | None:
+        """Learn what was not known about a query's header or OPT record, refuse names of no zone, else the general path."""
+        head = self.heads.get(octets[2:12])
+        if head is None:
+            self._learn_head(octets)
+            return self.general(octets, source)
+        end = HEADER_SIZE + len(question)
+        if head > 1 and self._shape(octets, end) is None:
+            self._learn_shape(octets, end)
+            return self.general(octets, source)
+        if len(octets) <= HEADER_SIZE or not self._is_unserved(question):
+            return self.general(octets, source)
+        if head < 2:
+            return b"".join((octets[:2], _REFUSED[head], question)) if len(octets) == end else self.general(octets, source)
+        shape = self._shape(octets, end)
+        subnet = octets[end + _SUBNET_AT :] if shape and shape.version else b""
+        if shape is None or int.from_bytes(octets[end + _SUBNET_AT :], "big") & shape.mask:
+            return self.general(octets, source)
+        return b"".join((octets[:2], _REFUSED[head], question, shape.refusals[0], subnet))
+
+    def _learn_head(self, octets: bytes) -> None:
+        """Remember header octets of an ordinary query: opcode QUERY, one question, at most one additional record."""
+        if len(octets) < HEADER_SIZE:
+            return
+        _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(octets)
+        if flags & (QR | OPCODE_MASK) or (questions, answers, authorities) != (1, 0, 0) or additionals > 1:
+            return
+        if len(self.heads) >= _BOUND:
+            self.heads.clear()
+        self.heads[octets[2:HEADER_SIZE]] = (1 if flags & RD else 0) | additionals << 1
+
+    def _shape(self, octets: bytes, end: int) -> Shape | None:
+        shape = self.shapes.get(octets[end : end + _SUBNET_AT]) or self.shapes.get(octets[end : end + _COOKIE_AT])
+        return shape if shape and len(octets) - end == shape.octets else None
+
+    def _learn_shape(self, octets: bytes, end: int) -> None:
+        """Remember an OPT record whose only option, if any, is a client subnet or a cookie."""
+        record = octets[end:]
+        if len(record) < OPT_HEAD.size:
+            return
+        owner, rdtype, payload_size, _, version, flags, length = OPT_HEAD.unpack_from(record)
+        if owner or rdtype != Type.OPT or version or len(record) != OPT_HEAD.size + length:
+            return
+        try:
+            edns = parse_options(record[OPT_HEAD.size :], payload_size, version, flags)
+        except BadOption:
+            return
+        code, size = OPTION_HEAD.unpack_from(record, OPT_HEAD.size) if length else (0, -4)
+        key = {0: record, Option.CLIENT_SUBNET: record[:_SUBNET_AT], Option.COOKIE: record[:_COOKIE_AT]}.get(code)
+        if key is None or length != 4 + size:
+            return
+        if len(self.shapes) >= _BOUND:
+            self.shapes.clear()
+        self.shapes[key] = self._shape_of(len(record), 0x8000 if edns.dnssec_ok else 0, edns.client_subnet)
+
+    def _shape_of(self, octets: int, do: int, subnet: ClientSubnet | None) -> Shape:
+        if subnet is None:
+            return Shape(0, octets, 0, 0, (self._opt(do, []),), (self._opt(do, _NOT_SERVED),))
+        sent = 8 * len(subnet.octets)
+        mask = (1 << (sent - subnet.source_prefix_length)) - 1
+        if not self.snapshot.trust.enabled:
+            return Shape(0, octets, 0, mask, (self._opt(do, []),), (self._opt(do, _NOT_SERVED),))
+        echoes = [(int(Option.CLIENT_SUBNET), subnet.option(scope)) for scope in range(subnet.bits + 1)]
+        cut = -len(subnet.octets) or None  # ADDRESS is the query's own
+        replies = tuple(self._opt(do, [echo])[:cut] for echo in echoes)
+        refusals = (self._opt(do, [*_NOT_SERVED, echoes[0]])[:cut],)
+        version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length else -1
+        return Shape(version, octets, subnet.bits - sent, mask, replies, refusals)
+
+    def _opt(self, flags: int, options: list[tuple[int, bytes]]) -> bytes:
+        return render_opt(self.snapshot.payload_size, 0, 0, flags, render_options(options))
+
+    def believes(self, source: bytes) -> bool:
+        """Whether a sender is one whose client subnet is believed."""
+        key = source[4:8] if len(source) == 16 else source[8:24]
+        known = self.senders.get(key)
+        if known is None:
+            if len(self.senders) >= _BOUND:
+                self.senders.clear()
+            known = self.senders[key] = self.snapshot.trust.believes(sender(source))
+        return known
+
+    @staticmethod
+    def by_source(tailored: tuple[Partition, Variants], source: bytes) -> Prepared | None:
+        """The variant for the sender's own address; None if its location cannot be used."""
+        partition, variants = tailored
+        if len(source) == 16:
+            cells, address = partition.ipv4, int.from_bytes(source[4:8], "big")
+            top, upper = cells.top, address >> cells.shift
+            packed = cells.packed[bisect_right(cells.starts, address, top[upper], top[upper + 1]) - 1]
+            return variants[packed >> 8]
+        return variants[partition.find(sender(source)).outcome]
+
+    @staticmethod
+    def by_ipv6(tailored: tuple[Partition, Variants], address: int) -> tuple[Prepared | None, int]:
+        """The variant for an IPv6 client subnet, None if its location cannot be used, and the subnet's scope."""
+        partition, variants = tailored
+        outcome, scope = partition.find(place_of(6, address))
+        return variants[outcome], scope
+
+    def missing(self, question: bytes) -> Entry | None:
+        """The entry for a question that is in no table: a type that lower-casing changes, NODATA, a wildcard or NXDOMAIN."""
+        kind = question[-4:]
+        name = question[:-4].lower()
+        typed = self.compiled.typed.get(name + kind)
+        if typed or not name or kind[2:] != _IN or kind[0] << 8 | kind[1] in _META_TYPES:
+            return typed
+        owners, size = self.compiled.owners, len(name)
+        owner = owners.get(name)
+        if owner:
+            return owner.nodata.entry(size) if owner.nodata else None
+        child, at = 0, name[0] + 1
+        while at < size <= MAX_NAME and name[child] <= MAX_LABEL:
+            owner = owners.get(name[at:])
+            if owner:
+                return self._below(owner, name[child:], kind, size)
+            child, at = at, at + name[at] + 1
+        return None
+
+    @staticmethod
+    def _below(owner: Owner, child: bytes, kind: bytes, size: int) -> Entry | None:
+        below = owner.below
+        if below is None or child in below.special:
+            return None
+        entry = below.wildcard.get(kind) if below.wildcard else None
+        return entry or (below.negative.entry(size) if below.negative else None)
+
+    def _is_unserved(self, question: bytes) -> bool:
+        """Whether a question of an ordinary kind, well-formed, is for a name that is in no zone."""
+        kind, name = question[-4:], question[:-4].lower()
+        if kind[2:] != _IN or kind[0] << 8 | kind[1] in _META_TYPES or len(name) > MAX_NAME:
+            return False
+        zones, at, size = self.snapshot.zones, 0, len(name)
+        while at < size and name[at] <= MAX_LABEL:
+            if name[at:] in zones:
+                return False
+            if not name[at]:
+                return at + 1 == size
+            at += name[at] + 1
+        return False
+
+
+def sender(source: bytes) -> Place:
+    """The address in a raw socket address: struct sockaddr_in has 16 octets, sockaddr_in6 28."""
+    if len(source) == 16:
+        return Place(4, int.from_bytes(source[4:8], "big"))
+    return place_of(6, int.from_bytes(source[8:24], "big"))

@@ -1,0 +1,278 @@
+"""The fast path is a memo: octet for octet what the general path gives, and it is really taken."""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geodns.answer import Datagram, Snapshot, compile_answers, matcher, respond, sender
+from geodns.daemon import DEMONSTRATION, load
+from geodns.wire import Edns, Query, Type, from_text, question_of, render_query, subnet_of
+from geodns.wire.edns import render_opt, render_options
+from tests.support.random_worlds import WORLDS, World
+from tests.support.world import snapshot_of
+
+ODD_ZONES = {
+    "example.": """
+$TTL 300
+@ SOA ns.sub.deep hostmaster.deep 1 2 3 4 60
+@ NS ns.sub.deep
+@ NS ns.other.test.
+ns.sub.deep A 192.0.2.53
+deep TXT "here"
+www 60 A 192.0.2.1
+www 60 GEO continent:EU A 198.51.100.1
+www 60 GEO continent:AS A 198.51.100.2
+www 60 AAAA 2001:db8::1
+www 60 HTTPS 1 . alpn=h2
+www 60 TYPE97 \\# 2 6161
+*.wild A 192.0.2.2
+*.wild 60 GEO continent:EU A 198.51.100.3
+*.wild HTTPS 1 .
+*.plain A 192.0.2.3
+*.plain TXT "plain"
+*.alias CNAME www
+*.far TXT "far"
+x.y.far A 192.0.2.9
+chain CNAME www
+twice CNAME chain
+loop CNAME loop2
+loop2 CNAME loop
+out CNAME www.elsewhere.test.
+toeu 60 CNAME www.elsewhere.test.
+toeu 60 GEO continent:EU CNAME eu.elsewhere.test.
+mail MX 10 www
+mail MX 20 host
+host A 192.0.2.4
+sub NS ns.sub
+ns.sub A 192.0.2.5
+d DNAME www
+zero\\000label A 192.0.2.6
+big TXT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+big TXT "baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+big TXT "caaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+big TXT "daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+child NS ns.child
+ns.child A 192.0.2.7
+hidden.child2 A 192.0.2.8
+""",
+    "child.example.": "$TTL 300\n@ SOA ns host 1 2 3 4 60\n@ NS ns\nns A 192.0.2.10\nwww A 192.0.2.11\n*.w A 192.0.2.12\n",
+    "child2.example.": "$TTL 300\n@ SOA . . 1 2 3 4 60\n@ NS ns.example.\n",
+    "net.": "$TTL 300\n@ SOA www.example. x.y.z.example. 1 2 3 4 60\n@ NS www.example.\n",
+}
+DATABASE = {"81.0.0.0/8": {"continent": "EU"}, "133.0.0.0/8": {"continent": "AS"}, "2a02::/16": {"continent": "EU"}}
+SOURCES = ["198.18.0.53", "81.2.69.5", "133.11.0.1", "8.8.8.8", "10.0.0.1", "2a02::1", "::ffff:81.2.69.5", "64:ff9b::5102:4505"]
+SUBNETS = [
+    "81.2.69.0/24", "133.11.0.0/16", "10.1.0.0/16", "8.8.8.0/24", "0.0.0.0/0", "::/0", "2a02:8100::/32", "2a02:8100::/47",
+    "81.2.68.0/23", "128.0.0.0/1", "81.2.69.5/32", "::ffff:81.2.69.0/120", "2002:5102:4500::/48", "fd00::/9", "2a02::1/128",
+]  # fmt: skip
+TYPES = [1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 43, 64, 65, 97, 99, 255, 252, 41, 257, 65280, 65281, 0x4141, 0x6161]
+OWNERS = [
+    "example.", "www.example.", "deep.example.", "sub.deep.example.", "ns.sub.deep.example.", "hostmaster.deep.example.",
+    "x.hostmaster.deep.example.", "x.ns.sub.deep.example.", "wild.example.", "a.wild.example.", "b.a.wild.example.",
+    "*.wild.example.", "plain.example.", "q.plain.example.", "p.q.plain.example.", "alias.example.", "z.alias.example.",
+    "far.example.", "y.far.example.", "q.y.far.example.", "chain.example.", "twice.example.", "loop.example.", "out.example.",
+    "toeu.example.", "mail.example.", "host.example.", "sub.example.", "x.sub.example.", "ns.sub.example.", "d.example.",
+    "x.d.example.", "zero\\000label.example.", "big.example.", "missing.example.", "x" * 63 + ".example.", "child.example.",
+    "www.child.example.", "nope.child.example.", "q.w.child.example.", "ns.child.example.", "child2.example.",
+    "hidden.child2.example.", "x.hidden.child2.example.", "net.", "www.net.", "z.example.", "y.z.example.", "x.y.z.net.",
+    "elsewhere.test.", ".", "x.y.z.w.v.u.t.s.r.q.example.", ("l" * 49 + ".") * 4 + "missing.example.",
+]  # fmt: skip
+
+
+def sockaddr(text: str) -> bytes:
+    address = ip_address(text)
+    if address.version == 4:
+        return struct.pack("=H", 2) + struct.pack("!H4s8x", 5353, address.packed)
+    return struct.pack("=H", 10) + struct.pack("!HI16sI", 5353, 0, address.packed, 0)
+
+
+def subnet_option(text: str) -> bytes:
+    address, length = text.split("/")
+    return subnet_of(ip_address(address), int(length)).option(0)
+
+
+OPTION = (
+    st.sampled_from(SUBNETS).map(lambda text: (8, subnet_option(text)))
+    | st.binary(min_size=8, max_size=8).map(lambda cookie: (10, cookie))
+    | st.sampled_from(
+        [
+            (3, b""),
+            (10, b"x" * 24),
+            (11, b""),
+            (12, b"\0" * 8),
+            (8, b"\0\1\x18\0\1\2"),
+            (8, b"\0\3\0\0"),
+            (8, b"\0\1\x17\0\1\2\3"),
+        ]
+    )
+)
+OPT = st.builds(
+    lambda size, version, flags, options: render_opt(size, 0, version, flags, render_options(options)),
+    st.sampled_from([0, 512, 1232, 4096, 65535]),
+    st.sampled_from([0, 0, 0, 0, 1]),
+    st.sampled_from([0, 0, 0x8000, 0x0001]),
+    st.lists(OPTION, max_size=2),
+)
+FLAGS = st.sampled_from([0x0000, 0x0100, 0x0120, 0x0110, 0x0400, 0x0200, 0x8000, 0x2000, 0x0800, 0x0001])
+
+
+def message(name: str, rdtype: int, rdclass: int, flags: int, opt: bytes | None, upper: int) -> bytes:
+    """A query, its name in mixed case as the bits of `upper` say."""
+    question = question_of(from_text(name), rdtype, rdclass)
+    mixed = bytes(
+        octet - 32 if 97 <= octet <= 122 and upper >> n & 1 and n < len(question) - 4 else octet
+        for n, octet in enumerate(question)
+    )
+    return struct.pack("!6H", 4660, flags, 1, 0, 0, int(opt is not None)) + mixed + (opt or b"")
+
+
+def messages(names: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    return st.builds(
+        message,
+        names,
+        st.sampled_from(TYPES),
+        st.sampled_from([1, 1, 1, 1, 3, 255]),
+        FLAGS,
+        st.none() | OPT,
+        st.integers(0, 2**40),
+    )
+
+
+ODD_NAMES = st.sampled_from(OWNERS) | st.builds(
+    lambda label, owner: f"{label}.{owner}".replace("..", "."),
+    st.sampled_from(["x", "www", "ns", "*"]),
+    st.sampled_from(OWNERS[:40]),
+)
+
+
+def mangled(octets: bytes, at: int, octet: int, cut: int) -> bytes:
+    """A message with one octet replaced and, maybe, its end cut off or something put behind."""
+    at %= len(octets)
+    changed = octets[:at] + bytes((octet,)) + octets[at + 1 :]
+    return changed[: len(changed) - cut] if cut >= 0 else changed + b"\0" * -cut
+
+
+class Both:
+    """Both paths over one snapshot, and how often the general one was taken by the fast one."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.detours = 0
+        self.fast: Datagram = matcher(snapshot, compile_answers(snapshot), self.detour)
+
+    def general(self, octets: bytes, source: bytes) -> bytes | None:
+        return respond(self.snapshot, octets, sender(source))
+
+    def detour(self, octets: bytes, source: bytes) -> bytes | None:
+        self.detours += 1
+        return self.general(octets, source)
+
+
+@cache
+def odd(trust: tuple[str, ...] = ("0.0.0.0/0", "::/0"), *, ecs: bool = True) -> Both:
+    return Both(snapshot_of(ODD_ZONES, databases=[DATABASE], anycast=["8.8.8.0/24"], trust=trust, ecs=ecs))
+
+
+PATHS = st.sampled_from([(), (("81.0.0.0/8", "2a02::/16", "198.18.0.0/15"), True), (("0.0.0.0/0", "::/0"), False)])
+
+
+def both(path: tuple[tuple[str, ...], bool] | tuple[()]) -> Both:
+    return odd(path[0], ecs=path[1]) if path else odd()
+
+
+@settings(max_examples=1500, deadline=None)
+@given(PATHS, messages(ODD_NAMES), st.sampled_from(SOURCES))
+def test_replies_are_those_of_the_general_path_octet_for_octet(
+    path: tuple[tuple[str, ...], bool] | tuple[()], octets: bytes, source: str
+) -> None:
+    """Whatever is asked of whatever names by whomever, the first time and once it is known."""
+    paths, address = both(path), sockaddr(source)
+    expected = paths.general(octets, address)
+
+    assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(messages(ODD_NAMES), st.integers(0, 511), st.integers(0, 255), st.integers(-2, 20), st.sampled_from(SOURCES))
+def test_broken_messages_get_what_the_general_path_gives_them(octets: bytes, at: int, octet: int, cut: int, source: str) -> None:
+    """One octet changed, an end cut off or octets too many: the fast path never answers what the general one refuses."""
+    broken, address = mangled(octets, at, octet, cut), sockaddr(source)
+    expected = odd().general(broken, address)
+
+    assert [expected, expected] == [odd().fast(broken, address), odd().fast(broken, address)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(WORLDS, st.data())
+def test_random_worlds_answer_alike_on_both_paths(world: World, data: st.DataObject) -> None:
+    """Random rules over random places: every drawn question and client."""
+    paths = Both(world.snapshot)
+    names = st.sampled_from(
+        ["www.example.", "alias.example.", "x.wild.example.", "chain.example.", "no.example.", "static.example."]
+    )
+    for _ in range(8):
+        octets, address = data.draw(messages(names)), sockaddr(data.draw(st.sampled_from(SOURCES)))
+        expected = paths.general(octets, address)
+
+        assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
+
+
+USUAL = [
+    ("www.example.com", Type.A), ("www.example.com", Type.AAAA), ("WWW.eXample.com", Type.A), ("static.example.com", Type.A),
+    ("www.example.com", Type.TXT), ("missing.example.com", Type.A), ("www.missing.example.com", Type.HTTPS), ("blog.example.com", Type.A),
+    ("x.dyn.example.com", Type.A), ("x.dyn.example.com", Type.AAAA), ("api.example.com", Type.HTTPS), ("example.com", Type.MX),
+    ("b.c.example.com", Type.A), ("www.example.net", Type.A), ("cdn.example.com", Type.A), ("app.example.com", Type.A),
+]  # fmt: skip
+WISHES = [
+    None, Edns(), Edns(dnssec_ok=True), Edns(payload_size=512), Edns(client_subnet=subnet_of(ip_address("81.2.69.0"), 24)),
+    Edns(client_subnet=subnet_of(ip_address("2a02:8100::"), 56)), Edns(client_subnet=subnet_of(ip_address("0.0.0.0"), 0)),
+]  # fmt: skip
+
+
+@cache
+def demonstration() -> Both:
+    return Both(load(DEMONSTRATION).snapshot)
+
+
+@pytest.mark.parametrize(("name", "rdtype"), USUAL)
+@pytest.mark.parametrize("edns", WISHES, ids=str)
+def test_usual_questions_take_no_detour_once_their_form_is_known(name: str, rdtype: Type, edns: Edns | None) -> None:
+    """No EDNS, EDNS, client subnets of both families, mixed case; positive, negative, wildcard, alias, tailored, not served."""
+    paths = demonstration()
+    query = Query(
+        7,
+        0,
+        recursion_desired=True,
+        question=question_of(from_text(name), rdtype),
+        name=from_text(name),
+        rdtype=rdtype,
+        rdclass=1,
+        edns=edns,
+    )
+    octets = render_query(query)
+    for _ in range(3):  # its header and its OPT record are learnt on the way
+        paths.fast(octets, sockaddr("198.18.0.53"))
+    before = paths.detours
+    reply = paths.fast(octets, sockaddr("198.18.0.53"))
+
+    assert before == paths.detours
+    assert paths.general(octets, sockaddr("198.18.0.53")) == reply
+
+
+def test_random_names_leave_nothing_behind() -> None:
+    """A flood of names that do not exist makes one template entry for each length of name, not for each name."""
+    paths = demonstration()
+    flood = [message(f"n{number:07}.example.com.", 1, 1, 0x0100, None, 0) for number in range(5000)]
+    compiled = compile_answers(paths.snapshot)
+    fast = matcher(paths.snapshot, compiled, paths.detour)
+    sizes = (len(compiled.entries), len(compiled.typed), len(compiled.owners))
+    replies = {fast(octets, sockaddr("198.18.0.53"))[-60:] for octets in flood}  # type: ignore[index]
+
+    assert sizes == (len(compiled.entries), len(compiled.typed), len(compiled.owners))
+    assert 1 == len(replies)

@@ -1,0 +1,225 @@
+"""The general path from octets to octets: what is no ordinary question, EDNS, sizes, and the laws of client subnets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from itertools import pairwise
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geodns.answer import Snapshot, Trust, respond
+from geodns.geo import Network
+from tests.support.cases import Case, cases
+from tests.support.random_worlds import HEAD, QUESTIONS, WORLDS, World, subnets
+from tests.support.world import SENDER, Reply, ask, ecs_option, place, question, snapshot_of
+
+
+@pytest.mark.parametrize("case", cases("server"), ids=str)
+def test_the_server_says_what_it_does_not_do(case: Case) -> None:
+    """Each line of the table comes out as it is written."""
+    assert case.expected == ask(case.snapshot, case.query, case.source, stream=case.stream)
+
+
+def exchange(snapshot: Snapshot, message: dns.message.Message, *, stream: bool = False) -> dns.message.Message:
+    octets = respond(snapshot, message.to_wire(), place(SENDER), stream=stream)
+    assert octets is not None
+    return dns.message.from_wire(octets)
+
+
+PLAIN = snapshot_of({"example.": HEAD + "".join(f"big A 192.0.2.{number}\n" for number in range(90))}, identity="fra1")
+
+
+@pytest.mark.parametrize(
+    ("payload_size", "stream", "truncated"),
+    [(0, False, True), (512, False, True), (4096, False, True), (0, True, False), (512, True, False)],
+)
+def test_a_datagram_is_truncated_and_a_stream_is_not(payload_size: int, stream: bool, truncated: bool) -> None:
+    """TC and no records where an answer exceeds what both sides take over UDP; over TCP everything."""
+    reply = ask(PLAIN, question("big.example. A", payload_size=payload_size), stream=stream)
+
+    assert (truncated, 0 if truncated else 90) == (reply.truncated, len(reply.answer))
+
+
+@pytest.mark.parametrize(("payload_size", "expected"), [(1232, False), (600, True)])
+def test_the_lesser_payload_size_counts(payload_size: int, expected: bool) -> None:
+    """A reply of some 900 octets fits into 1232, not into 600."""
+    text = HEAD + "".join(f"some A 192.0.2.{number}\n" for number in range(50))
+
+    assert (
+        expected
+        == ask(snapshot_of({"example.": text}), question("some.example. A", payload_size=payload_size), stream=False).truncated
+    )
+
+
+def test_the_question_is_echoed_octet_for_octet() -> None:
+    """Mixed case (0x20) comes back as it was sent, and so does the RD bit."""
+    message = question("NS.exaMPLE. A")
+    message.flags |= dns.flags.RD
+    octets = message.to_wire()
+
+    reply = respond(PLAIN, octets, place(SENDER))
+
+    assert reply is not None
+    assert octets[12 : 12 + len("NS.exaMPLE.") + 5] == reply[12 : 12 + len("NS.exaMPLE.") + 5]
+    assert octets[:2] == reply[:2]
+    assert dns.message.from_wire(reply).flags & dns.flags.RD
+
+
+def test_the_instance_is_named_on_request() -> None:
+    """NSID (RFC 5001) is answered where asked for, unless the operator tells no name."""
+    message = question("ns.example. A")
+    assert [] == list(exchange(PLAIN, message).options)
+
+    message.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")])
+
+    assert [b"fra1"] == [option.to_wire() for option in exchange(PLAIN, message).options]
+    assert [] == list(exchange(snapshot_of({"example.": HEAD}), message).options)
+
+
+def test_a_stream_tells_its_idle_timeout() -> None:
+    """RFC 7828 §3.2: in units of 100 ms, on request, over TCP only."""
+    message = question("ns.example. A")
+    message.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.make(11), b"")])
+
+    assert [b"\x00\x64"] == [option.to_wire() for option in exchange(PLAIN, message, stream=True).options]
+    assert [] == list(exchange(PLAIN, message).options)
+
+
+def test_a_later_edns_version_is_badvers() -> None:
+    """RFC 6891 §6.1.3: BADVERS in a version 0 OPT record, nothing else read of it."""
+    message = question("ns.example. A")
+    message.use_edns(1, options=[ecs_option("192.0.2.0/24")])
+
+    reply = exchange(PLAIN, message)
+
+    assert (dns.rcode.BADVERS, 0, []) == (reply.rcode(), reply.edns, list(reply.options))
+    assert [] == reply.answer
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0" * 11, question("ns.example. A").to_wire()[:2] + b"\x80" + b"\0" * 9])
+def test_what_is_no_query_gets_silence(octets: bytes) -> None:
+    """Too short for a header, or a response: no reply at all."""
+    assert respond(PLAIN, octets, place(SENDER)) is None
+
+
+# Client subnets
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), WORLDS, QUESTIONS)
+def test_the_client_subnet_comes_back_as_it_was_sent(data: st.DataObject, world: World, asked: str) -> None:
+    """RFC 7871 §7.2.1: FAMILY, SOURCE and ADDRESS of every reply are the query's; none is added where none was sent."""
+    sent = data.draw(st.none() | subnets(world))
+    name = data.draw(st.sampled_from([asked, "www.elsewhere. A", "example. AXFR", "id.server. CH TXT"]))
+
+    reply = ask(world.snapshot, question(name, client_subnet=sent))
+
+    assert sent == reply.subnet
+    assert (sent is None) == (reply.scope is None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), WORLDS, QUESTIONS)
+def test_switched_off_the_client_subnet_is_as_if_not_sent(data: st.DataObject, world: World, asked: str) -> None:
+    """Without `ecs.enabled` the reply to a query with a client subnet is the reply to one without."""
+    snapshot = replace(world.snapshot, trust=Trust(enabled=False))
+
+    with_subnet, without = (ask(snapshot, question(asked, client_subnet=sent)) for sent in (data.draw(subnets(world)), None))
+
+    assert without == with_subnet
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), WORLDS, QUESTIONS)
+def test_a_subnet_not_believed_or_withheld_has_scope_zero(data: st.DataObject, world: World, asked: str) -> None:
+    """An untrusted sender and SOURCE 0 get the answer of the sender's own place, the same for all its clients: SCOPE 0."""
+    sent = data.draw(subnets(world))
+    source = data.draw(st.sampled_from(world.addresses()))
+    nobody = replace(world.snapshot, trust=Trust(networks=()))
+    expected = ask(world.snapshot, question(asked), source)
+
+    untrusted = ask(nobody, question(asked, client_subnet=sent), source)
+    withheld = ask(world.snapshot, question(asked, client_subnet="::/0" if ":" in sent else "0.0.0.0/0"), source)
+
+    for reply in (untrusted, withheld):
+        assert 0 == reply.scope
+        assert expected == replace(reply, scope=None, subnet=None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), WORLDS, QUESTIONS)
+def test_what_does_not_differ_has_scope_zero(data: st.DataObject, world: World, asked: str) -> None:
+    """Referrals, NXDOMAIN, NODATA and names without variants: SCOPE 0 for every client subnet."""
+    reply = ask(world.snapshot, question(asked, client_subnet=data.draw(subnets(world))))
+    tailored = any(record.split()[0] in {"www.example.", "alias.example.", "x.wild.example."} for record in reply.answer)
+
+    if not tailored or "HINFO" in reply.answer[-1]:
+        assert 0 == reply.scope
+    if reply.rcode == "NXDOMAIN" or reply.authority:
+        assert 0 == reply.scope
+
+
+def scoped(world: World, asked: str, source: str) -> Iterator[tuple[Network, Reply]]:
+    """For every client at some edge of the world: the network that its reply is said to be for, and the reply."""
+    for text in world.addresses():
+        address = ip_address(text)
+        reply = ask(world.snapshot, question(asked, client_subnet=f"{text}/{address.max_prefixlen}"), source)
+        assert reply.scope is not None
+        network = ip_network((address.packed, reply.scope), strict=False)
+        yield network, replace(reply, scope=None, subnet=None)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    WORLDS, st.sampled_from(["www.example. A", "www.example. AAAA", "alias.example. A", "chain.example. A", "x.wild.example. A"])
+)
+def test_scopes_of_one_name_never_overlap_and_hold_one_answer(world: World, asked: str) -> None:
+    """RFC 7871 §7.2.1: all networks told for one name are equal or disjoint, and within one everybody gets the same answer."""
+    for source in (SENDER, world.addresses()[0]):
+        found: dict[Network, Reply] = {}
+        for network, reply in scoped(world, asked, source):
+            assert found.setdefault(network, reply) == reply
+        for version in (4, 6):
+            ordered = sorted(network for network in found if network.version == version)
+            for first, second in pairwise(ordered):
+                assert first.broadcast_address < second.network_address  # type: ignore[operator]  # of one family
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), WORLDS)
+def test_the_scope_does_not_depend_on_source(data: st.DataObject, world: World) -> None:
+    """Not clamped: any SOURCE with the same ADDRESS gets the same answer and scope, shorter or longer than itself."""
+    address = ip_address(data.draw(st.sampled_from(world.addresses())))
+    zeros = address.max_prefixlen if not int(address) else (int(address) & -int(address)).bit_length() - 1
+    lengths = st.integers(max(address.max_prefixlen - zeros, 1), address.max_prefixlen)
+
+    replies = [
+        ask(world.snapshot, question("www.example. A", client_subnet=f"{address}/{length}"))
+        for length in (data.draw(lengths), address.max_prefixlen)
+    ]
+
+    assert replace(replies[0], subnet=None) == replace(replies[1], subnet=None)
+
+
+@pytest.mark.parametrize(
+    "block", ["127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7"]
+)
+def test_the_scope_of_a_special_block_covers_it(block: str) -> None:
+    """RFC 7871 §10: a private ADDRESS is answered by the sender's place, for the whole block at once."""
+    text = HEAD + "www A 192.0.2.1\nwww GEO continent:EU A 198.51.100.1\n"
+    snapshot = snapshot_of({"example.": text}, databases=[{"77.0.0.0/8": {"continent": "EU"}, "10.0.0.0/8": {"continent": "AS"}}])
+    network = ip_network(block)
+
+    for address in (network.network_address + 1, network.broadcast_address):
+        reply = ask(snapshot, question("www.example. A", client_subnet=f"{address}/{network.max_prefixlen}"), "77.0.0.1")
+
+        assert network.prefixlen == reply.scope
+        assert ["www.example. 300 A 198.51.100.1"] == reply.answer
