@@ -75,7 +75,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explan
     )
     client = snapshot.trust.client(asker.source, asker.subnet)
     judgement = judge(snapshot, query, client)
-    octets = len(encode(snapshot, query, client, judgement))
+    octets = len(encode(snapshot, query, client, judgement, stream=True))
     response = judgement.response
     last = response.answer[-1] if response.answer else None
     ttl = last.ttl if last else response.authority[0].ttl if response.authority else None
