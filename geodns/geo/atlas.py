@@ -153,6 +153,8 @@ class Atlas:
         for _, location in self.networks:
             regions.add(location.region)
         layers = {version: _compile(self._columns(version, places), rule_sets, self, regions) for version in VERSIONS}
+        for database in self.databases:
+            database.release()
         return [
             Partition(Ipv4Cells(layers[4][number]), Ipv6Cells(layers[6][number]), self._named_cells(rules))
             for number, rules in enumerate(rule_sets)
@@ -183,8 +185,10 @@ class Atlas:
             ]
         )
         tables = [_Table(database.locations, self._words) for database in self.databases]
-        own = _Table([Location(), *(_with_continent(location) for _, location in self.networks)], self._words)
-        stated = own.has_place[named]  # a network whose place the operator states asks no database for it
+        networks = [Location(), *(_with_continent(location) for _, location in self.networks)]
+        own = _Table(networks, self._words)
+        states = np.array([any(name in PLACE_ATTRIBUTES for name in location.known()) for location in networks], dtype=np.bool_)
+        stated = states[named]  # a network whose place the operator states asks no database for it
         column = {
             name: _first_known(own, tables, name, [named, *found], stated if name in PLACE_ATTRIBUTES else stated & False)
             for name in _ATTRIBUTES
@@ -221,11 +225,6 @@ class _Table:
 
         self.column = {attribute: column(attribute) for attribute in _ATTRIBUTES}
         self.anycast = np.array([location.anycast for location in locations], dtype=np.bool_)
-        self.has_place = np.array([_has_place(location) for location in locations], dtype=np.bool_)
-
-
-def _has_place(location: Location) -> bool:
-    return any(attribute in PLACE_ATTRIBUTES for attribute in location.known())
 
 
 def _with_continent(location: Location) -> Location:
@@ -271,10 +270,20 @@ def _classes(columns: _Columns) -> tuple[dict[str, Indexes], npt.NDArray[np.intp
     """One representative of every combination of column values, and for each cell its combination's number."""
     number = np.zeros(len(columns.starts), dtype=np.intp)
     for column in columns.column.values():
-        _, codes = np.unique(column, return_inverse=True)
-        _, number = np.unique(number * (int(codes.max()) + 1) + codes, return_inverse=True)
-    _, first = np.unique(number, return_index=True)
-    return columns.at(first), number
+        number = _dense(number * (int(column.max()) + 1) + column)
+    one_of = np.zeros(int(number.max()) + 1, dtype=np.intp)
+    one_of[number] = np.arange(len(number))
+    return columns.at(one_of), number
+
+
+def _dense(numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Number the distinct values from 0; small values by a table, for sorting millions takes a second each time."""
+    if int(numbers.max()) > 1 << 26:
+        inverse: npt.NDArray[np.intp] = np.unique(numbers, return_inverse=True)[1]
+        return inverse
+    present = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
+    present[numbers] = True
+    return (np.cumsum(present) - 1)[numbers]
 
 
 class _Judge:

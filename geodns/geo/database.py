@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from ipaddress import ip_network
@@ -36,6 +36,9 @@ class Database(Protocol):
 
     def layer(self, version: Version) -> Layer:
         """The database's cells for one address family."""
+
+    def release(self) -> None:
+        """Forget what only compiling needs; look-ups go on."""
 
     def look_up(self, place: Place) -> tuple[Location, Network]:
         """What is said of one address, and the prefix it is said of."""
@@ -69,6 +72,9 @@ class RegistryTable:
         """The blocks of one family."""
         return flatten(version, self._blocks.items())
 
+    def release(self) -> None:
+        """Keep everything: it is small."""
+
     def look_up(self, place: Place) -> tuple[Location, Network]:
         """The continent of the block that holds an address."""
         lengths = self._lengths[place.version]
@@ -87,89 +93,87 @@ def embedded() -> RegistryTable:
 
 def read_record(record: object) -> Location:
     """A record of a GeoIP2, GeoLite2, DB-IP, IPinfo or ip-location-db file as a location; what it does not know stays empty."""
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         return Location()
-    location = _nested(record) if any(isinstance(value, Mapping) for value in record.values()) else _flat(record)
-    if not location.continent and location.country:
+    location = _nested(record) if any(isinstance(value, dict) for value in record.values()) else _flat(record)
+    if location.country and not location.continent:
         return replace(location, continent=continent_of(location.country))
     return location
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """Typed access to a record that may hold anything."""
-
-    record: Mapping[str, object]
-
-    def at(self, *path: str) -> object:
-        found: object = self.record
-        for key in path:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found
-
-    def text(self, *path: str) -> str:
-        found = self.at(*path)
-        return found if isinstance(found, str) else ""
-
-    def code(self, *names: str) -> str:
-        """The first of several keys that holds two letters."""
-        return next((text.upper() for name in names if len(text := self.text(name)) == 2 and text.isalpha()), "")
-
-    def number(self, *path: str) -> float | None:
-        found = self.at(*path)
-        if isinstance(found, str):
-            try:
-                return float(found)
-            except ValueError:
-                return None
-        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
-
-    def coordinates(self, latitude: tuple[str, ...], longitude: tuple[str, ...]) -> tuple[float | None, float | None]:
-        """Both or neither, and never off the globe."""
-        north, east = self.number(*latitude), self.number(*longitude)
-        if north is None or east is None or abs(north) > 90 or abs(east) > 180:
-            return None, None
-        return north, east
+Record = Mapping[str, object]
 
 
-def _nested(record: Mapping[str, object]) -> Location:
+def _nested(record: Record) -> Location:
     """MaxMind's layout, which DB-IP follows."""
-    fields = _Fields(record)
-    country = fields.text("country", "iso_code").upper()
-    subdivisions = fields.at("subdivisions")
+    country = _text(_part(record, "country").get("iso_code")).upper()
+    subdivisions = record.get("subdivisions")
     first = subdivisions[0] if isinstance(subdivisions, list) and subdivisions else None
-    part = _Fields(first).text("iso_code").upper() if isinstance(first, Mapping) else ""
-    latitude, longitude = fields.coordinates(("location", "latitude"), ("location", "longitude"))
+    part = _text(first.get("iso_code")).upper() if isinstance(first, dict) else ""
+    traits, location = _part(record, "traits"), _part(record, "location")
+    latitude, longitude = _coordinates(location.get("latitude"), location.get("longitude"))
     return Location(
-        continent=fields.text("continent", "code").upper(),
+        continent=_text(_part(record, "continent").get("code")).upper(),
         country=country,
         subdivision=f"{country}-{part}" if country and part else "",
-        city=fields.text("city", "names", "en"),
-        asn=_asn(fields.at("autonomous_system_number") or fields.at("traits", "autonomous_system_number")),
+        city=_text(_part(_part(record, "city"), "names").get("en")),
+        asn=_asn(record.get("autonomous_system_number") or traits.get("autonomous_system_number")),
         latitude=latitude,
         longitude=longitude,
-        anycast=fields.at("traits", "is_anycast") is True or fields.at("is_anycast") is True,
+        anycast=traits.get("is_anycast") is True or record.get("is_anycast") is True,
     )
 
 
-def _flat(record: Mapping[str, object]) -> Location:
+def _flat(record: Record) -> Location:
     """IPinfo's and ip-location-db's layouts, and MaxMind's ASN files."""
-    fields = _Fields(record)
-    country = fields.code("country_code", "country")
-    region = fields.text("region_code").upper()
-    latitude, longitude = fields.coordinates(("latitude",), ("longitude",))
-    if latitude is None:
-        latitude, longitude = fields.coordinates(("lat",), ("lng",))
+    country = _code(record, "country_code", "country")
+    region = _text(record.get("region_code")).upper()
+    latitude, longitude = _coordinates(record.get("latitude", record.get("lat")), record.get("longitude", record.get("lng")))
     return Location(
-        continent=fields.code("continent_code", "continent"),
+        continent=_code(record, "continent_code", "continent"),
         country=country,
         subdivision=region if "-" in region else f"{country}-{region}" if country and region else "",
-        city=fields.text("city"),
+        city=_text(record.get("city")),
         asn=_asn(record.get("autonomous_system_number") or record.get("asn")),
         latitude=latitude,
         longitude=longitude,
-        anycast=any(record.get(key) in {True, "true", "True"} for key in ("is_anycast", "anycast")),
+        anycast=any(record.get(key) in (True, "true", "True") for key in ("is_anycast", "anycast")),
     )
+
+
+_NOTHING: Record = {}
+
+
+def _part(record: Record, key: str) -> Record:
+    """A map inside a map, empty if it is none; maxminddb makes plain dicts, and this runs for every record of a file."""
+    found = record.get(key)
+    return found if isinstance(found, dict) else _NOTHING
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _code(record: Record, *keys: str) -> str:
+    """The first of several keys that holds two letters."""
+    return next((text.upper() for key in keys if len(text := _text(record.get(key))) == 2 and text.isalpha()), "")
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _coordinates(latitude: object, longitude: object) -> tuple[float | None, float | None]:
+    """Both or neither, and never off the globe."""
+    north, east = _number(latitude), _number(longitude)
+    if north is None or east is None or not (abs(north) <= 90 and abs(east) <= 180):
+        return None, None
+    return north, east
 
 
 def _asn(value: object) -> int | None:

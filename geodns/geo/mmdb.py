@@ -74,10 +74,10 @@ class MmdbDatabase:
         indexes = self._locate(version, starts, pointers)
         return merged(Layer(starts, indexes))
 
-    def close_tree(self) -> None:
-        """Give back the memory of the search tree, once every layer was made."""
+    def release(self) -> None:
+        """Give back what only compiling needs: the search tree and the decoded records; `look_up` reads the file."""
         self._tree = None
-        self._index_of_pointer = {}
+        self.locations, self._index_of, self._index_of_pointer = [Location()], {Location(): 0}, {}
 
     def _nodes(self) -> tuple[Nodes, Nodes]:
         """Left and right record of every node, as two arrays."""
@@ -141,20 +141,18 @@ class MmdbDatabase:
 
     def _locate(self, version: Version, starts: Starts, pointers: Nodes) -> npt.NDArray[np.int32]:
         """Replace data pointers by indexes into `locations`, decoding each distinct pointer once, through one address of it."""
-        distinct, first, inverse = np.unique(pointers, return_index=True, return_inverse=True)
-        index_of_distinct = np.zeros(len(distinct), dtype=np.int32)
-        known = self._index_of_pointer
-        low = starts.low
-        for number, (pointer, at) in enumerate(zip(distinct.tolist(), first.tolist(), strict=True)):
-            if not pointer:
-                continue
-            if pointer not in known:
-                address = (
-                    int(starts.high[at]) if version == 4 else int(starts.high[at]) << 64 | (0 if low is None else int(low[at]))
-                )
+        known, low = self._index_of_pointer, starts.low
+        one_of = np.full(int(pointers.max()) + 1, -1, dtype=np.int32)  # pointers are small: a table beats sorting five million
+        one_of[pointers] = np.arange(len(pointers), dtype=np.int32)
+        index_of = np.zeros(len(one_of), dtype=np.int32)
+        for pointer in np.flatnonzero(one_of >= 0).tolist():
+            if pointer and pointer not in known:
+                at = one_of[pointer]
+                high = int(starts.high[at])
+                address = high if version == 4 else high << 64 | (0 if low is None else int(low[at]))
                 known[pointer] = self._index(_address(version, address))
-            index_of_distinct[number] = known[pointer]
-        found: npt.NDArray[np.int32] = index_of_distinct[inverse.reshape(-1)]
+            index_of[pointer] = known[pointer] if pointer else 0
+        found: npt.NDArray[np.int32] = index_of[pointers]
         return found
 
     def _index(self, address: Address) -> int:

@@ -53,6 +53,9 @@ class PlaceTable:
         cell = self._cells[place.version].find(place.address)
         return self.locations[cell.outcome], prefix_around(place, cell.scope_prefix_length)
 
+    def release(self) -> None:
+        """Keep everything: it is all that there is."""
+
 
 class Settings(TypedDict, total=False):
     """Everything of a world but its zones; what is left out is nothing, client subnets are believed of everybody."""
