@@ -16,14 +16,16 @@ from geodns.wire import (
     Query,
     Rcode,
     Response,
+    RRset,
     Type,
     question_of,
     render,
     suffixes,
 )
 from geodns.wire.names import MAX_NAME
-from geodns.wire.query import HEADER_SIZE
+from geodns.wire.query import AA, HEADER, HEADER_SIZE, QR
 from geodns.wire.records import COMPRESSIBLE
+from geodns.wire.response import RECORD_HEAD
 from geodns.zone import Node
 
 LARGEST = 512 - 11 - 4 - 4 - 16 - 6
@@ -43,7 +45,8 @@ Entry = tuple[Heads, bytes, tuple[Partition, Variants] | None]
 
 _LETTERS = frozenset(range(0x41, 0x5B)) | frozenset(range(0x61, 0x7B))
 _FILLER = b"\xff"  # a label that no zone has
-_WITH_TARGETS = frozenset({Type.SRV, Type.SVCB, Type.HTTPS})
+_WITH_NAMES = frozenset({*COMPRESSIBLE, Type.SRV, Type.SVCB, Type.HTTPS, Type.DNAME})
+_OWNER = b"\xc0\x0c"  # a compression pointer to the name asked
 _CHAINED = (Type.A, Type.AAAA, Type.HTTPS)
 """Types for which an alias is followed at load; any other type asked of an alias takes the general path."""
 
@@ -166,20 +169,47 @@ def _compile_zone(snapshot: Snapshot, zone: Zone, compiled: Compiled, *, has_chi
         if node.cut is not None or node.redirection is not None:
             compiled.owners[name] = GENERAL
             continue
-        compiled.owners[name] = negatives.owner(snapshot, node)
-        for rdtype, entry in _node_entries(snapshot, node):
+        owner = compiled.owners[name] = negatives.owner(snapshot, node)
+        entries = dict(_node_entries(snapshot, zone, node))
+        for rdtype, entry in entries.items():
             compiled.add(name, rdtype, entry)
+        if not entries.keys() >= node.rrsets.keys() - {Type.DS}:
+            owner.nodata = None  # a type that is there but not prepared, for being too long, is no type that it lacks
 
 
-def _node_entries(snapshot: Snapshot, node: Node) -> Iterator[tuple[int, Entry]]:
+def _node_entries(snapshot: Snapshot, zone: Zone, node: Node) -> Iterator[tuple[int, Entry]]:
     """An entry for each type that a node answers."""
     types = set(node.rrsets)
     if Type.CNAME in types:
         types |= {*_CHAINED}
     for rdtype in types - {Type.DS}:  # asked at an apex, DS is the parent's
-        entry = _entry(snapshot, node.name, rdtype)
+        if Type.CNAME in types or rdtype in _WITH_NAMES:
+            entry = _entry(snapshot, node.name, rdtype)
+        else:
+            entry = _nameless(node.rrsets[rdtype], zone.tailored.get((node.name, rdtype)))
         if entry is not None:
             yield rdtype, entry
+
+
+def _nameless(rrset: RRset, tailored: Tailored | None) -> Entry | None:
+    """As `_entry`, for records that hold no name and so bring nothing along: nine of ten, at a tenth of the time."""
+    fallback = _owned(rrset)
+    if fallback is None or tailored is None:
+        return fallback and (*fallback, None)
+    variants = [_owned(variant) for variant in tailored.variants]
+    if None in variants:
+        return None
+    return (*fallback, (tailored.partition, (*[None] * FALLBACK, fallback, *variants)))
+
+
+def _owned(rrset: RRset) -> Prepared | None:
+    """The answer that is just these records, their owner being the name asked; None if it does not fit."""
+    count = len(rrset.rdatas)
+    head = _OWNER + RECORD_HEAD.pack(rrset.rdtype, rrset.rdclass, rrset.ttl, 0)[:-2]
+    tail = b"".join([head + len(rdata).to_bytes(2, "big") + rdata for rdata in rrset.rdatas])
+    if HEADER_SIZE + len(rrset.owner) + 4 + len(tail) > LARGEST:
+        return None
+    return _heads_of(HEADER.pack(0, QR | AA, 1, count, 0, 0)[2:]), tail
 
 
 def _entry(snapshot: Snapshot, name: Name, rdtype: int) -> Entry | None:
@@ -266,7 +296,7 @@ class _Negatives:
         """Entries by type and class, for records that hold no name: their replies are the same for every name asked."""
         entries: dict[bytes, Entry] = {}
         for rdtype in source.rrsets:
-            if rdtype in COMPRESSIBLE or rdtype in _WITH_TARGETS:
+            if rdtype in _WITH_NAMES:
                 return None
             entry = _entry(snapshot, source.name, rdtype)
             if entry is None or HEADER_SIZE + MAX_NAME + 4 + _longest_tail(entry) > LARGEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -22,7 +22,7 @@ from geodns.geo import (
 )
 from geodns.problem import Problem, Severity
 from geodns.wire import SERVER_PAYLOAD_SIZE, ClientSubnet, Name, RRset, Type, suffixes, to_text
-from geodns.zone import Node, ZoneContents
+from geodns.zone import Cut, Node, ZoneContents
 
 RuleKey = tuple[str, ...]
 
@@ -136,7 +136,7 @@ def compile_zones(
         for node in variant_nodes(contents):
             for variants in node.variants.values():
                 keys.setdefault(tuple(variant.selector for variant in variants), len(keys))
-    rule_sets = [tuple(rule_of(name, parse(name), dict(regions)) for name in key) for key in keys]
+    rule_sets = [tuple(rule_of(name, parse(name), regions) for name in key) for key in keys]
     partitions = atlas.partitions(rule_sets)
     compiled: dict[Name, Zone] = {}
     for contents in zones:
@@ -152,13 +152,26 @@ def compile_zones(
 
 
 def lint(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> list[Problem]:
-    """What is legal in a policy but surely not meant: two rules of one owner that name the same clients equally well."""
-    found = []
+    """What is legal but surely not meant: rules that name the same clients equally well, and children nobody can reach."""
+    return [*_ambiguous(zones, regions), *_undelegated(zones)]
+
+
+def _ambiguous(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> Iterator[Problem]:
     for contents in zones:
         for node in variant_nodes(contents):
             for variants in node.variants.values():
-                rules = tuple(rule_of(variant.selector, parse(variant.selector), dict(regions)) for variant in variants)
+                rules = tuple(rule_of(variant.selector, parse(variant.selector), regions) for variant in variants)
                 for first, second, selector in overlaps(rules):
                     message = f"{to_text(node.name)}: GEO {first} and GEO {second} both name {selector}; {first} wins"
-                    found.append(Problem(contents.file, 0, message, "take it out of one of them", Severity.WARNING))
-    return found
+                    yield Problem(contents.file, 0, message, "take it out of one of them", Severity.WARNING)
+
+
+def _undelegated(zones: Sequence[ZoneContents]) -> Iterator[Problem]:
+    """A zone served beside its parent, which does not delegate it: resolvers that start at the parent never ask for it."""
+    served = {contents.origin: contents for contents in zones}
+    for contents in zones:
+        parent = next((served[suffix] for suffix in suffixes(contents.origin)[1:] if suffix in served), None)
+        if parent and not isinstance(parent.find(contents.origin), Cut):
+            message = f"zone {to_text(contents.origin)} is not delegated by {to_text(parent.origin)}, which is served here too"
+            remedy = f"add NS records for {to_text(contents.origin)} to {parent.file}"
+            yield Problem(contents.file, 0, message, remedy, Severity.WARNING)

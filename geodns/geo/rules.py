@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -40,7 +41,7 @@ class Winner:
     specificity: int
 
 
-def rule_of(name: str, selector: Selector, regions: dict[str, tuple[PlaceSelector, ...]]) -> Rule:
+def rule_of(name: str, selector: Selector, regions: Mapping[str, tuple[PlaceSelector, ...]]) -> Rule:
     """Resolve a selector; raises KeyError for a region that the config does not have."""
     if isinstance(selector, RegionSelector):
         return Rule(name, regions[selector.region], selector.region)

@@ -9,7 +9,7 @@ from geodns.wire.edns import render_opt, render_options
 from geodns.wire.query import AA, HEADER, HEADER_SIZE, OPCODE_SHIFT, QR, RD, SERVER_PAYLOAD_SIZE, TC, Query
 from geodns.wire.records import COMPRESSIBLE, Rcode, RRset
 
-_RECORD_HEAD = struct.Struct("!HHIH")
+RECORD_HEAD = struct.Struct("!HHIH")
 _LENGTH = struct.Struct("!H")
 _POINTER_LIMIT = 0x4000  # RFC 1035 §4.1.4: an offset has fourteen bits
 MAX_MESSAGE = 65_535  # octets, RFC 1035 §4.2.2
@@ -90,7 +90,7 @@ class _Writer:
         octets, layout = self.octets, COMPRESSIBLE.get(rrset.rdtype)
         for rdata in rrset.rdatas:
             self._name(rrset.owner)
-            octets += _RECORD_HEAD.pack(rrset.rdtype, rrset.rdclass, rrset.ttl, len(rdata))
+            octets += RECORD_HEAD.pack(rrset.rdtype, rrset.rdclass, rrset.ttl, len(rdata))
             if layout is None:
                 octets += rdata
                 continue

@@ -265,6 +265,17 @@ def test_usual_questions_take_no_detour_once_their_form_is_known(name: str, rdty
     assert paths.general(octets, sockaddr("198.18.0.53")) == reply
 
 
+@pytest.mark.parametrize("name", OWNERS)
+def test_every_type_of_every_owner_is_answered_alike(name: str) -> None:
+    """A sweep: what is too long to be prepared, or hangs on names, is answered like the rest."""
+    paths, address = odd(), sockaddr("81.2.69.5")
+    asked = [message(name, rdtype, 1, 0x0100, None, 0) for rdtype in TYPES]
+    for octets in asked:
+        paths.fast(octets, address)
+
+    assert [paths.general(octets, address) for octets in asked] == [paths.fast(octets, address) for octets in asked]
+
+
 def test_random_names_leave_nothing_behind() -> None:
     """A flood of names that do not exist makes one template entry for each length of name, not for each name."""
     paths = demonstration()

@@ -149,3 +149,15 @@ def test_two_rules_for_the_same_clients_are_pointed_out() -> None:
     assert (Severity.WARNING, "example.zone") == (problem.severity, problem.file)
     assert "www.example.: GEO continent:EU and GEO eu both name continent:EU; continent:EU wins" == problem.message
     assert [] == lint(contents, {"eu": (parse_place("country:FR"),)})
+
+
+def test_a_served_child_that_its_served_parent_does_not_delegate_is_told() -> None:
+    """Resolvers that come from the parent would never ask for such a zone: a warning names both and the remedy."""
+    text = "$TTL 300\n@ SOA ns.example.net. h.example.net. 1 2 3 4 60\n@ NS ns.example.net.\n"
+    parent = read_zone("example.", text)
+    delegating = read_zone("example.", text + "child NS ns.example.net.\n")
+    child = read_zone("child.example.", text)
+    found = lint([parent, child], {})
+
+    assert ["zone child.example. is not delegated by example., which is served here too"] == [item.message for item in found]
+    assert [] == lint([delegating, child], {})

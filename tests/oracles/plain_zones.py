@@ -1,10 +1,13 @@
-"""Owns the zones that are served by us and by the peers alike: plain master files; refuses to know who serves them and what comes out."""
+"""Owns the zones that peers and we serve alike: plain master files; refuses to know who serves them and what comes out."""
 
 from __future__ import annotations
 
-_APEX = "@ SOA ns1.example.com. hostmaster.example.com. 1 3600 600 86400 {minimum}\n@ NS ns1.example.com.\n@ NS ns2.example.net.\n"
+_APEX = (
+    "@ SOA ns1.example.com. hostmaster.example.com. 1 3600 600 86400 {minimum}\n@ NS ns1.example.com.\n@ NS ns2.example.net.\n"
+)
 
-EXAMPLE_COM = """\
+EXAMPLE_COM = (
+    """\
 $ORIGIN example.com.
 $TTL 3600
 @ SOA ns1 hostmaster 7 3600 600 86400 300
@@ -45,6 +48,7 @@ towild CNAME any.wild
 toent CNAME b.c.d
 tocut CNAME www.lab
 tochild CNAME www.child
+tonothing CNAME nothing.child
 outside CNAME www.example.org.
 loop1 CNAME loop2
 loop2 CNAME loop1
@@ -57,7 +61,9 @@ old TXT "data beside a DNAME"
 www.new A 192.0.2.9
 deep.www.new A 192.0.2.10
 away DNAME example.org.
-long DNAME a23456789012345678901234567890123456789012345678901234567890.b23456789012345678901234567890123456789012345678901234567890.c
+"""
+    + f"long DNAME {'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 54}\n"
+    + """\
 dloop DNAME x.dloop2
 dloop2 DNAME y.dloop
 ; services
@@ -69,6 +75,10 @@ svc HTTPS 1 . alpn=h2
 svc A 192.0.2.11
 svc2 HTTPS 1 svc alpn=h2
 svc3 SVCB 0 svc
+svc4 SVCB 1 svc5
+svc5 SVCB 1 mail
+*.svcwild HTTPS 1 . alpn=h2
+*.svcwild A 192.0.2.12
 unknown TYPE65400 \\# 4 c0000201
 naptr NAPTR 100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" .
 naptr PTR mail
@@ -97,6 +107,7 @@ child NS ns.child
 child DS 54321 13 2 fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210
 ns.child 777 A 192.0.2.30
 """
+)
 
 CHILD = """\
 $ORIGIN child.example.com.
