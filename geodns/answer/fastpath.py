@@ -13,6 +13,7 @@ from typing import NamedTuple
 from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Variants
 from geodns.answer.snapshot import Snapshot
 from geodns.geo import Partition, Place, place_of
+from geodns.geo.partition import scope as scope_of
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
@@ -79,8 +80,9 @@ def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagr
         elif version == 4:
             cells, address = tailored[0].ipv4, number_of(subnet, "big") << shift
             top, upper = cells.top, address >> cells.shift
-            packed = cells.packed[bisect(cells.starts, address, top[upper], top[upper + 1]) - 1]
-            chosen, scope = tailored[1][packed >> 8], packed & 0xFF
+            starts = cells.starts
+            after = bisect(starts, address, top[upper], top[upper + 1])
+            chosen, scope = tailored[1][cells.outcomes[after - 1]], scope_of(address, starts[after - 1], starts[after], 33)
         else:
             chosen, scope = by_ipv6(tailored, number_of(subnet, "big") << shift)
         heads, tail = chosen or by_source(tailored, source) or entry[:2]
@@ -102,6 +104,8 @@ class _Rest:
 
     def unmatched(self, octets: bytes, source: bytes, question: bytes) -> bytes | None:
         """Learn what was not known about a query's header or OPT record, refuse names of no zone, else the general path."""
+        if len(octets) < HEADER_SIZE or octets[2] & 0x80:
+            return None  # half of all garbage: no query at all
         head = self.heads.get(octets[2:12])
         if head is None:
             self._learn_head(octets)
@@ -110,7 +114,7 @@ class _Rest:
         if head > 1 and self._shape(octets, end) is None:
             self._learn_shape(octets, end)
             return self.general(octets, source)
-        if len(octets) <= HEADER_SIZE or not self._is_unserved(question):
+        if not self._is_unserved(question):
             return self.general(octets, source)
         if head < 2:
             return b"".join((octets[:2], _REFUSED[head], question)) if len(octets) == end else self.general(octets, source)
@@ -189,8 +193,7 @@ class _Rest:
         if len(source) == 16:
             cells, address = partition.ipv4, int.from_bytes(source[4:8], "big")
             top, upper = cells.top, address >> cells.shift
-            packed = cells.packed[bisect_right(cells.starts, address, top[upper], top[upper + 1]) - 1]
-            return variants[packed >> 8]
+            return variants[cells.outcomes[bisect_right(cells.starts, address, top[upper], top[upper + 1]) - 1]]
         return variants[partition.find(sender(source)).outcome]
 
     @staticmethod

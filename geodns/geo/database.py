@@ -106,14 +106,14 @@ Record = Mapping[str, object]
 
 def _nested(record: Record) -> Location:
     """MaxMind's layout, which DB-IP follows."""
-    country = _text(_part(record, "country").get("iso_code")).upper()
+    country = _code(_part(record, "country"), "iso_code")
     subdivisions = record.get("subdivisions")
     first = subdivisions[0] if isinstance(subdivisions, list) and subdivisions else None
     part = _text(first.get("iso_code")).upper() if isinstance(first, dict) else ""
     traits, location = _part(record, "traits"), _part(record, "location")
     latitude, longitude = _coordinates(location.get("latitude"), location.get("longitude"))
     return Location(
-        continent=_text(_part(record, "continent").get("code")).upper(),
+        continent=_code(_part(record, "continent"), "code"),
         country=country,
         subdivision=f"{country}-{part}" if country and part else "",
         city=_text(_part(_part(record, "city"), "names").get("en")),
@@ -156,7 +156,9 @@ def _text(value: object) -> str:
 
 def _code(record: Record, *keys: str) -> str:
     """The first of several keys that holds two letters."""
-    return next((text.upper() for key in keys if len(text := _text(record.get(key))) == 2 and text.isalpha()), "")
+    return next(
+        (text.upper() for key in keys if len(text := _text(record.get(key))) == 2 and text.isascii() and text.isalpha()), ""
+    )
 
 
 def _number(value: object) -> float | None:
@@ -179,5 +181,5 @@ def _coordinates(latitude: object, longitude: object) -> tuple[float | None, flo
 def _asn(value: object) -> int | None:
     if isinstance(value, str):
         digits = value.upper().removeprefix("AS")
-        value = int(digits) if digits.isdecimal() else None
-    return value if isinstance(value, int) and 0 < value < 2**32 else None
+        value = int(digits) if digits.isdecimal() and len(digits) <= 10 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**32 else None

@@ -28,7 +28,8 @@ class Location:
 
     def known(self) -> dict[str, object]:
         """The attributes that have a value."""
-        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) not in ("", None, False)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value not in ("", None) and value is not False}
 
 
 PLACE_ATTRIBUTES = ("continent", "country", "subdivision", "city", "latitude", "longitude")

@@ -28,51 +28,39 @@ class Cell(NamedTuple):
 
 
 class Ipv4Cells:
-    """The cells of IPv4 as maximal prefixes: ascending starts, each with `outcome << 8 | prefix length`.
+    """The cells of IPv4 as intervals: ascending starts with a 0 behind the last, and their outcomes, searched by bisection.
 
     `top[n]` is how many starts lie below n << `shift`, so a bisection looks at one small block only (a /16 where there are many
-    cells, a /8 where there are few). Prefixes cost twice the memory of intervals, but need no arithmetic on neighbours.
+    cells, a /8 where there are few). Prefixes with their lengths would save a look-up 0.1 µs of arithmetic, for three times the
+    memory and four times the time to compile (measured with 1,000 sets of rules).
     """
 
-    __slots__ = ("packed", "shift", "starts", "top")
+    __slots__ = ("outcomes", "shift", "starts", "top")
 
     def __init__(self, layer: Layer) -> None:
-        starts, packed = _prefixes(layer.starts.high, layer.indexes)
-        self.starts: array[int] = array("I")
-        self.starts.frombytes(starts.astype(np.uint32).tobytes())
-        self.packed: array[int] = array("I")
-        self.packed.frombytes(packed.astype(np.uint32).tobytes())
-        self.top: array[int] = array("I")
+        starts = layer.starts.high
+        self.starts: array[int] = array("I", starts.astype(np.uint32).tobytes())
+        self.starts.append(0)
+        self.outcomes = _narrow(layer.indexes)
         self.shift = 32 - min(max(len(starts).bit_length() - 1, 8), 16)
         bounds = np.arange(0, (1 << 32) + 1, 1 << self.shift, dtype=np.uint64)
-        self.top.frombytes(np.searchsorted(starts, bounds).astype(np.uint32).tobytes())
+        self.top: array[int] = array("I", np.searchsorted(starts, bounds).astype(np.uint32).tobytes())
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.outcomes)
 
     def find(self, address: int) -> Cell:
         """The outcome for an address, and its scope."""
         upper = address >> self.shift
-        packed = self.packed[bisect_right(self.starts, address, self.top[upper], self.top[upper + 1]) - 1]
-        return Cell(packed >> 8, packed & 0xFF)
+        after = bisect_right(self.starts, address, self.top[upper], self.top[upper + 1])
+        return Cell(self.outcomes[after - 1], scope(address, self.starts[after - 1], self.starts[after], 33))
 
 
-def _prefixes(first: Words, outcomes: Indexes) -> tuple[Words, Words]:
-    """Cut IPv4 intervals into maximal aligned prefixes, all intervals at once, one prefix off each in a round."""
-    begin, end = first, np.append(first[1:], np.uint64(1 << 32))
-    outcome = outcomes.astype(np.uint64)
-    starts, packed = [], []
-    while len(begin):
-        aligned = np.where(begin == 0, np.uint64(1 << 32), begin & (~begin + np.uint64(1)))
-        exponent = np.floor(np.log2(np.minimum(aligned, end - begin).astype(np.float64))).astype(np.uint64)
-        starts.append(begin)
-        packed.append(outcome << np.uint64(8) | (np.uint64(32) - exponent))
-        begin = begin + (np.uint64(1) << exponent)
-        left = begin < end
-        begin, end, outcome = begin[left], end[left], outcome[left]
-    ascending = np.concatenate(starts)
-    order = np.argsort(ascending, kind="stable")
-    return ascending[order], np.concatenate(packed)[order]
+def _narrow(indexes: Indexes) -> array[int]:
+    """Outcomes in as few octets as they need."""
+    largest = int(indexes.max())
+    code, kind = ("B", np.uint8) if largest < 1 << 8 else ("H", np.uint16) if largest < 1 << 16 else ("I", np.uint32)
+    return array(code, indexes.astype(kind).tobytes())
 
 
 class Ipv6Cells:
@@ -89,11 +77,8 @@ class Ipv6Cells:
         starts, indexes = layer.starts, layer.indexes
         if starts.low is not None:
             starts, indexes = self._hang_longer(starts.high, starts.low, indexes)
-        self.starts: array[int] = array("Q")
-        self.starts.frombytes(starts.high.tobytes())
-        narrow = int(indexes.max()) < 1 << 16
-        self.outcomes: array[int] = array("H" if narrow else "I")
-        self.outcomes.frombytes(indexes.astype(np.uint16 if narrow else np.uint32).tobytes())
+        self.starts: array[int] = array("Q", starts.high.tobytes())
+        self.outcomes = _narrow(indexes)
 
     def _hang_longer(self, high: Words, low: Words, indexes: Indexes) -> tuple[Starts, Indexes]:
         """Move cells that begin inside a /64 aside; what stays in the main array is, for such a /64, its last outcome."""
@@ -120,7 +105,7 @@ class Ipv6Cells:
             return self._find_long(address, upper, index)
         first = starts[index] << 64
         after = starts[index + 1] << 64 if index + 1 < len(starts) else 0
-        return Cell(self.outcomes[index], scope(address, first, after))
+        return Cell(self.outcomes[index], scope(address, first, after, 129))
 
     def _find_long(self, address: int, upper: int, index: int) -> Cell:
         """As `find`, where some /64 is cut: a cell may begin or end inside one."""
@@ -134,7 +119,7 @@ class Ipv6Cells:
         else:
             outcome = self.outcomes[index]
             first, after = self._first(index + 1, outcome), self._after(index)
-        return Cell(outcome, scope(address, first, after))
+        return Cell(outcome, scope(address, first, after, 129))
 
     def _first(self, index: int, outcome: int) -> int:
         """Where the cell that holds the octets just before main cell `index` begins, if it has this outcome."""
@@ -157,14 +142,16 @@ class Ipv6Cells:
         return upper << 64
 
 
-def scope(address: int, first: int, after: int) -> int:
-    """The shortest IPv6 prefix length around an address that stays within [first, after); `after` 0 is the end of the space.
+def scope(address: int, first: int, after: int, bits: int) -> int:
+    """The shortest prefix length around an address that stays within [first, after); `after` 0 is the end of the space.
 
-    A prefix of length L holds `first - 1` exactly if the address shares L leading bits with it; likewise `after`.
+    A prefix of length L holds `first - 1` exactly if the address shares L leading bits with it; likewise `after`. `bits` is one
+    more than an address has.
     """
-    left = 129 - (address ^ (first - 1)).bit_length() if first else 0
-    right = 129 - (address ^ after).bit_length() if after else 0
-    return left if left > right else right
+    beyond = 1 << (bits - 1)  # what shares no leading bit with any address
+    left = address ^ (first - 1) if first else beyond
+    right = address ^ after if after else beyond
+    return bits - (left if left < right else right).bit_length()
 
 
 Cells = Ipv4Cells | Ipv6Cells
