@@ -152,12 +152,12 @@ class Atlas:
         regions = _Vocabulary()
         for _, location in self.networks:
             regions.add(location.region)
-        layers = {version: _compile(self._columns(version, places), rule_sets, self, regions) for version in VERSIONS}
+        nets = preorder([place.network for place in places if isinstance(place, NetSelector)])
+        ipv4, ipv6 = (_Judge(self._columns(version, places, nets), self, regions, nets) for version in VERSIONS)
         for database in self.databases:
             database.release()
         return [
-            Partition(Ipv4Cells(layers[4][number]), Ipv6Cells(layers[6][number]), self._named_cells(rules))
-            for number, rules in enumerate(rule_sets)
+            Partition(Ipv4Cells(ipv4.layer(rules)), Ipv6Cells(ipv6.layer(rules)), self._named_cells(rules)) for rules in rule_sets
         ]
 
     def _named_cells(self, rules: tuple[Rule, ...]) -> tuple[Cells, Cells] | None:
@@ -169,10 +169,9 @@ class Atlas:
         ipv4, ipv6 = (cells_of(version, merged(flatten(version, [(network, 1) for network in nets]))) for version in VERSIONS)
         return ipv4, ipv6
 
-    def _columns(self, version: Version, places: set[PlaceSelector]) -> _Columns:
+    def _columns(self, version: Version, places: set[PlaceSelector], nets: list[Network]) -> _Columns:
         """Lay all sources over each other, keeping only the attributes that some rule looks at."""
         kinds = {type(place) for place in places}
-        nets = preorder([place.network for place in places if isinstance(place, NetSelector)])
         embedded = [(network, 1) for network in EMBEDDED] if version == 6 else []
         starts, (named, anycast, special, net, hidden, *found) = overlay(
             [
@@ -256,16 +255,6 @@ def preorder(networks: Sequence[Network]) -> list[Network]:
     return sorted(set(networks), key=lambda network: (network.version, int(network.network_address), network.prefixlen))
 
 
-def _compile(columns: _Columns, rule_sets: Sequence[tuple[Rule, ...]], atlas: Atlas, regions: _Vocabulary) -> list[Layer]:
-    """The layer of outcomes of each set of rules, judged once for each class of cells that look alike."""
-    classes, of_cell = _classes(columns)
-    nets = preorder(
-        [place.network for rules in rule_sets for rule in rules for place in rule.places if isinstance(place, NetSelector)]
-    )
-    judge = _Judge(classes, atlas, regions, nets)
-    return [merged(Layer(columns.starts, judge.outcomes(rules)[of_cell])) for rules in rule_sets]
-
-
 def _classes(columns: _Columns) -> tuple[dict[str, Indexes], npt.NDArray[np.intp]]:
     """One representative of every combination of column values, and for each cell its combination's number."""
     number = np.zeros(len(columns.starts), dtype=np.intp)
@@ -289,8 +278,10 @@ def _dense(numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 class _Judge:
     """Applies rules to classes of cells, least specific first, so that the most specific has the last word."""
 
-    def __init__(self, classes: dict[str, Indexes], atlas: Atlas, regions: _Vocabulary, nets: list[Network]) -> None:
-        self.classes = classes
+    def __init__(self, columns: _Columns, atlas: Atlas, regions: _Vocabulary, nets: list[Network]) -> None:
+        self.starts = columns.starts
+        self.classes, self.class_of = _classes(columns)
+        classes = self.classes
         self.atlas = atlas
         self.number = {network: number for number, network in enumerate(nets, start=1)}
         self.nets = nets
@@ -300,8 +291,11 @@ class _Judge:
         self.length = np.array([0, *lengths], dtype=np.int32)[classes["named"]]
         self.regions = regions
 
-    def outcomes(self, rules: tuple[Rule, ...]) -> Indexes:
-        """The outcome of every class under one set of rules."""
+    def layer(self, rules: tuple[Rule, ...]) -> Layer:
+        """Cells of equal outcome under one set of rules, judged once for each class of cells that look alike."""
+        return merged(Layer(self.starts, self._outcomes(rules)[self.class_of]))
+
+    def _outcomes(self, rules: tuple[Rule, ...]) -> Indexes:
         outcome = self.classes["state"].copy()
         steps: list[tuple[int, int, int, _Mask]] = []
         for rank, number in enumerate(by_precedence(rules)):

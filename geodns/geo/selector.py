@@ -114,6 +114,8 @@ def parse_place(text: str) -> PlaceSelector:
 
 
 def _network(value: str) -> IPv4Network | IPv6Network:
+    if "%" in value:  # a link's name, which ipaddress would take; no client is known by it
+        raise BadSelector(f"'net:{value}' is no network: write an address and a prefix length")
     try:
         return ip_network(value)
     except ValueError as error:
