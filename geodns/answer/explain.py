@@ -103,7 +103,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explan
         authority=_records(response.authority),
         additional=_records(response.additional),
         octets=octets,
-        steps=_steps(snapshot, judgement, client, octets, udp_limit(query, snapshot.payload_size)),
+        steps=_steps(snapshot, judgement, client, asker, octets, udp_limit(query, snapshot.payload_size)),
     )
 
 
@@ -157,15 +157,17 @@ def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
     return "nothing is known of the client: the plain records answer"
 
 
-def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, octets: int, limit: int) -> list[str]:
-    steps = [f"{client.subnet_verdict.value}" + (f": {client.subnet}" if client.subnet else "")]
+def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Asker, octets: int, limit: int) -> list[str]:
+    steps = [client.subnet_verdict.value + (f": {asker.subnet}" if client.subnet else "")]
     if client.source:
         steps.append(f"the sender is {client.source}")
     steps += map(str, judgement.steps)
     for selection in judgement.selections:
         steps += _selection_steps(snapshot.atlas, selection, client)
     fit = f"the reply has {octets} octets"
-    steps.append(f"{fit} of the {limit} that fit" if octets <= limit else f"{fit}, more than {limit}")
+    steps.append(
+        f"{fit} of the {limit} that fit" if octets <= limit else f"{fit}, more than {limit}: by UDP the client is sent to TCP"
+    )
     if client.subnet_verdict in {Subnet.WITHHELD, Subnet.UNTRUSTED}:
         steps.append("scope 0: the answer is the same for every client of this sender (RFC 7871 §7.2.1)")
     return steps

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
 
-from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Variants
+from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Steering
 from geodns.answer.snapshot import Snapshot
-from geodns.geo import Partition, Place, place_of
+from geodns.geo import Place, place_of
 from geodns.geo.partition import scope as scope_of
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
@@ -55,8 +55,7 @@ def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagr
     believes_all, join, number_of, bisect = snapshot.trust.believes_all, b"".join, int.from_bytes, bisect_right
 
     def datagram(octets: bytes, source: bytes) -> bytes | None:
-        head = find_head(octets[2:12])
-        end = octets.find(0, 12) + 5
+        head, end = find_head(octets[2:12]), octets.find(0, 12) + 5
         question = octets[12:end]
         entry = find_entry(question.lower()) or missing(question)
         if head is None or entry is None:
@@ -78,11 +77,10 @@ def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagr
         if version < 1 or not (believes_all or believes(source)):
             chosen, scope = None, 0
         elif version == 4:
-            cells, address = tailored[0].ipv4, number_of(subnet, "big") << shift
-            top, upper = cells.top, address >> cells.shift
-            starts = cells.starts
-            after = bisect(starts, address, top[upper], top[upper + 1])
-            chosen, scope = tailored[1][cells.outcomes[after - 1]], scope_of(address, starts[after - 1], starts[after], 33)
+            starts, outcomes, top, above, variants, _ = tailored
+            address = number_of(subnet, "big") << shift
+            after = bisect(starts, address, top[address >> above], top[(address >> above) + 1])
+            chosen, scope = variants[outcomes[after - 1]], scope_of(address, starts[after - 1], starts[after], 33)
         else:
             chosen, scope = by_ipv6(tailored, number_of(subnet, "big") << shift)
         heads, tail = chosen or by_source(tailored, source) or entry[:2]
@@ -187,21 +185,19 @@ class _Rest:
         return known
 
     @staticmethod
-    def by_source(tailored: tuple[Partition, Variants], source: bytes) -> Prepared | None:
+    def by_source(steering: Steering, source: bytes) -> Prepared | None:
         """The variant for the sender's own address; None if its location cannot be used."""
-        partition, variants = tailored
-        if len(source) == 16:
-            cells, address = partition.ipv4, int.from_bytes(source[4:8], "big")
-            top, upper = cells.top, address >> cells.shift
-            return variants[cells.outcomes[bisect_right(cells.starts, address, top[upper], top[upper + 1]) - 1]]
-        return variants[partition.find(sender(source)).outcome]
+        starts, outcomes, top, above, variants, partition = steering
+        if len(source) != 16:
+            return variants[partition.find(sender(source)).outcome]
+        address = int.from_bytes(source[4:8], "big")
+        return variants[outcomes[bisect_right(starts, address, top[address >> above], top[(address >> above) + 1]) - 1]]
 
     @staticmethod
-    def by_ipv6(tailored: tuple[Partition, Variants], address: int) -> tuple[Prepared | None, int]:
+    def by_ipv6(steering: Steering, address: int) -> tuple[Prepared | None, int]:
         """The variant for an IPv6 client subnet, None if its location cannot be used, and the subnet's scope."""
-        partition, variants = tailored
-        outcome, scope = partition.find(place_of(6, address))
-        return variants[outcome], scope
+        outcome, scope = steering[5].find(place_of(6, address))
+        return steering[4][outcome], scope
 
     def missing(self, question: bytes) -> Entry | None:
         """The entry for a question that is in no table: a type that lower-casing changes, NODATA, a wildcard or NXDOMAIN."""

@@ -13,6 +13,7 @@ from geodns.cli.output import (
     ConfigOption,
     JsonOption,
     config_path,
+    counted,
     problem_json,
     say,
     say_json,
@@ -72,9 +73,9 @@ def _summary(loaded: Loaded) -> dict[str, object]:
 
 
 def _show(loaded: Loaded | None, problems: tuple[Problem, ...]) -> None:
-    count, warnings = len(errors(problems)), len(problems) - len(errors(problems))
+    warnings = len(problems) - len(errors(problems))
     if loaded is None:
-        say(f"{count} {'error' if count == 1 else 'errors'}, {warnings} {'warning' if warnings == 1 else 'warnings'}")
+        say(f"{counted(len(errors(problems)), 'error')}, {counted(warnings, 'warning')}")
         return
     snapshot = loaded.snapshot
     rows = [
@@ -90,10 +91,10 @@ def _show(loaded: Loaded | None, problems: tuple[Problem, ...]) -> None:
     if rows:
         table(("zone", "serial", "records", "tailored", "file"), rows)
     places = ", ".join(database.name for database in snapshot.atlas.databases)
-    say(
-        f"places: {places}; {len(snapshot.atlas.networks)} networks of the config, {len(snapshot.atlas.anycast)} anycast prefixes"
-    )
+    networks, prefixes = len(snapshot.atlas.networks), len(snapshot.atlas.anycast)
+    say(f"places: {places}; {counted(networks, 'network')} of the config, {counted(prefixes, 'anycast prefix')}")
     if loaded.is_embedded:
         typer.secho(f"WARNING: {EMBEDDED_WARNING}", fg="yellow", bold=True)
-    say(f"{snapshot.rule_sets} sets of rules compiled, {len(loaded.config.expect)} expectations met, {loaded.seconds:.2f} s")
-    say("fine" if not warnings else f"fine, {warnings} {'warning' if warnings == 1 else 'warnings'}")
+    compiled, met = counted(snapshot.rule_sets, "rule set"), counted(len(loaded.config.expect), "expectation")
+    say(f"{compiled} compiled, {met} met, {loaded.seconds:.2f} s")
+    say(f"fine, {counted(warnings, 'warning')}" if warnings else "fine")

@@ -27,7 +27,7 @@ def group() -> None:
 
 @app.command()
 def lookup(
-    addresses: Annotated[list[str], typer.Argument(metavar="IP...", help="Addresses to look up.")],
+    addresses: Annotated[list[str], typer.Argument(metavar="IP", help="Addresses to look up.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +47,7 @@ def lookup(
         elif found.named:
             say(f"  {found.why}")
         for attribute, value in found.location.known().items():
-            say(f"  {attribute:<12}{value}   [{found.sources.get(attribute, 'anycast list')}]")
+            say(f"  {attribute:<12}{'yes' if value is True else value}   [{found.sources.get(attribute, 'anycast list')}]")
     if atlas.databases == (geo.embedded(),):
         typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
 
@@ -92,7 +92,7 @@ def update(
         str, typer.Option(envvar="GEODNS_MAXMIND_LICENCE_KEY", help="MaxMind licence key.", show_envvar=True)
     ] = "",
     base_url: Annotated[str, typer.Option(help="Another place to fetch from, for example a mirror of your own.")] = "",
-    proxy: Annotated[str, typer.Option(help="HTTP proxy. [default: HTTPS_PROXY and its kin]")] = "",
+    proxy: Annotated[str, typer.Option(help="HTTP proxy; else what HTTPS_PROXY and its kin say.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace the file even by an older or different database.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -103,7 +103,7 @@ def update(
             today = datetime.now(tz=UTC).date()
             result = geo_update.update(request, lambda done, total: progress.update(task, completed=done, total=total), today)
     except ProblemsFound as found:
-        refuse(found.problems)
+        refuse(found.problems, "nothing was changed")
     _tell(result, as_json=as_json)
 
 

@@ -21,7 +21,7 @@ SYSTEM_CONFIG = Path("/etc/geodns/geodns.toml")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help=f"Configuration file. [default: $GEODNS_CONFIG, {SYSTEM_CONFIG}, or the demonstration]"),
+    typer.Option("--config", "-c", help=f"Configuration file; else $GEODNS_CONFIG, {SYSTEM_CONFIG}, or the demonstration."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -44,6 +44,11 @@ def say(text: str = "") -> None:
 def say_json(value: object) -> None:
     """A JSON document to standard output."""
     say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def counted(count: int, what: str) -> str:
+    """A number and the word for what it counts, in the plural where there is not one."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}{'es' if what.endswith('x') else 's'}"
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -78,13 +83,11 @@ def problem_json(problem: Problem) -> dict[str, object]:
     }
 
 
-def refuse(problems: Sequence[Problem]) -> NoReturn:
-    """Show every problem, say how many there are, and end with exit code 1."""
+def refuse(problems: Sequence[Problem], so: str = "") -> NoReturn:
+    """Show every problem, say how many there are and what follows from it, and end with exit code 1."""
     show_problems(problems)
-    count = len(errors(problems))
-    Console(stderr=True, soft_wrap=True).print(
-        f"{count} {'error' if count == 1 else 'errors'}: nothing was changed", style="bold red"
-    )
+    count = counted(len(errors(problems)), "error")
+    Console(stderr=True, soft_wrap=True).print(f"{count}: {so}" if so else count, style="bold red")
     raise typer.Exit(PROBLEMS_FOUND)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
 from geodns.cli.progress import watched
-from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, load
+from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, Staff, load, staffed
 from geodns.problem import ProblemsFound
 from geodns.wire import to_text
 
@@ -25,22 +24,19 @@ def serve(config: Annotated[Path | None, typer.Argument(help="Configuration file
         with watched() as progress:
             loaded = load(path, progress)
     except ProblemsFound as found:
-        refuse(found.problems)
+        refuse(found.problems, "nothing is served")
     try:
-        asyncio.run(_run(loaded))
+        daemon = staffed(loaded)
+        warnings = daemon.open()
     except ProblemsFound as found:
-        refuse(found.problems)
-
-
-async def _run(loaded: Loaded) -> None:
-    daemon = Daemon(loaded)
-    warnings = daemon.open()
+        refuse(found.problems, "nothing is served")
     show_problems([*loaded.warnings, *warnings])
     _announce(loaded, daemon)
-    await daemon.run()
+    del loaded  # a reload replaces it: held here, the first one would stay in memory
+    daemon.serve()
 
 
-def _announce(loaded: Loaded, daemon: Daemon) -> None:
+def _announce(loaded: Loaded, daemon: Daemon | Staff) -> None:
     """What is served, where, and a line to try."""
     snapshot = loaded.snapshot
     if loaded.path == DEMONSTRATION:
@@ -62,7 +58,7 @@ def _announce(loaded: Loaded, daemon: Daemon) -> None:
     sys.stdout.flush()
 
 
-def _hint(loaded: Loaded, daemon: Daemon) -> str:
+def _hint(loaded: Loaded, daemon: Daemon | Staff) -> str:
     """A `dig` line for a name whose answer depends on who asks, or at least for one that exists."""
     listening = daemon.listening()
     if not listening:

@@ -1,0 +1,126 @@
+"""The verb `check`: a summary where all is well, every problem of every file where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from geodns.daemon import DEMONSTRATION
+from tests.cli.conftest import Run
+
+Write = Callable[..., Path]
+
+ZONE = "@ 60 IN SOA ns m 7 1h 15m 2w 5m\n@ 60 IN NS ns\nns 60 IN A 192.0.2.1\n"
+CONFIG = '[[zones]]\nname = "example.com"\nfile = "a.zone"\n'
+GEO = "www 60 IN A 192.0.2.10\nwww 60 IN GEO continent:EU A 198.51.100.10\n"
+
+
+def test_the_demonstration_is_fine(run: Run) -> None:
+    """Without a configuration the demonstration is checked; the rough table is named loudly."""
+    told = run("check")
+
+    assert (0, "") == (told.code, told.err)
+    lines = told.out.splitlines()
+    assert ["zone", "serial", "records", "tailored", "file"] == lines[0].split()
+    assert lines[1].startswith("example.com.")
+    assert "WARNING" in told.out
+    assert "87 %" in told.out
+    assert "3 expectations met" in told.out
+    assert "fine" == lines[-1]
+
+
+@pytest.mark.parametrize("named", [(DEMONSTRATION,), ("--config", DEMONSTRATION), ("-c", DEMONSTRATION)], ids=str)
+def test_a_configuration_is_named_as_argument_or_option(run: Run, named: tuple[object, ...]) -> None:
+    """Argument, --config and -c mean the same."""
+    assert str(DEMONSTRATION) == run("check", *named, "--json").json["summary"]["configuration"]
+
+
+def test_json_has_problems_and_summary(run: Run) -> None:
+    """What is fine has no problems, and a summary for programs."""
+    told = run("check", "--json")
+
+    assert 0 == told.code
+    assert [] == told.json["problems"]
+    assert {
+        "configuration",
+        "zones",
+        "databases",
+        "embedded",
+        "networks",
+        "anycast_prefixes",
+        "rule_sets",
+        "expectations",
+        "seconds",
+    } == told.json["summary"].keys()
+    assert {"name", "file", "serial", "records", "tailored"} == told.json["summary"]["zones"][0].keys()
+
+
+def test_all_problems_of_all_files_come_at_once(run: Run, write: Write) -> None:
+    """Two zones, a database and a list, each wrong in its own way: one run shows every fault, with file and line."""
+    path = write(
+        geodns_toml='geo.databases = ["no.mmdb"]\ngeo.anycast = ["list.txt"]\n'
+        + CONFIG
+        + CONFIG.replace("example.com", "example.net").replace("a.zone", "b.zone"),
+        a_zone=ZONE + "www 60 IN A 192.0.2.300\nwww 60 IN GEO nowhere TXT x\n",
+        b_zone="@ 60 IN SOA ns.x. m 7 1h 15m 2w 5m\n",
+        list_txt="not a prefix\n",
+    )
+    told = run("check", path)
+
+    places = [line.removeprefix(f"{path.parent}/").partition(": ")[0] for line in told.out.splitlines()]
+    assert 1 == told.code
+    assert ["no.mmdb", "list.txt:1", "a.zone:4", "a.zone:5", "a.zone:5", "b.zone"] == places[:-1]
+    assert "6 errors, 0 warnings" == told.out.splitlines()[-1]
+
+
+def test_problems_for_programs(run: Run, write: Write) -> None:
+    """With errors the summary is null and every problem an object."""
+    path = write(geodns_toml=CONFIG + "colour = 1\n", a_zone=ZONE)
+    told = run("check", path, "--json")
+
+    assert 1 == told.code
+    assert told.json["summary"] is None
+    assert [
+        {
+            "file": str(path),
+            "line": 4,
+            "severity": "error",
+            "message": "zones[0].colour: no such key",
+            "remedy": "known here: name, file",
+        }
+    ] == told.json["problems"]
+
+
+def test_warnings_do_not_refuse(run: Run, write: Write) -> None:
+    """A policy that is surely not meant so is shown and counted, with exit code 0."""
+    path = write(
+        geodns_toml=CONFIG + '[regions]\neu = ["continent:EU"]\n', a_zone=ZONE + GEO + "www 60 IN GEO eu A 198.51.100.11\n"
+    )
+    told = run("check", path)
+
+    assert 0 == told.code
+    assert "warning: www.example.com.: GEO continent:EU and GEO eu both name continent:EU" in told.out
+    assert "fine, 1 warning" == told.out.splitlines()[-1]
+
+
+def test_an_expectation_that_is_not_met_refuses(run: Run, write: Write) -> None:
+    """It is an error at its line, with what came out instead and why."""
+    expect = '[[expect]]\nname = "www.example.com"\nclient = "81.2.69.0/24"\nanswer = ["192.0.2.10"]\n'
+    path = write(geodns_toml=CONFIG + expect, a_zone=ZONE + GEO)
+    told = run("check", path)
+
+    assert 1 == told.code
+    assert (
+        f"{path}:4: expectation not met: www.example.com. A for 81.2.69.0/24: expected 192.0.2.10, got 198.51.100.10" in told.out
+    )
+
+
+@pytest.mark.parametrize(("file", "message"), [("none.toml", "there is no such file"), (".", "is a directory")])
+def test_a_configuration_that_cannot_be_read_is_a_problem(run: Run, tmp_path: Path, file: str, message: str) -> None:
+    """It is reported like any other problem, not as a failure of the program."""
+    told = run("check", tmp_path / file)
+
+    assert 1 == told.code
+    assert message in told.out

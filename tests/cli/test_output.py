@@ -1,0 +1,82 @@
+"""How the front door speaks: plain tables, problems, numbers, and which configuration is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from geodns.cli import output
+from geodns.daemon import DEMONSTRATION
+from geodns.problem import Problem, Severity
+
+PROBLEMS = [
+    Problem("a.zone", 3, "is [wrong]", "make it right"),
+    Problem("", 0, "is odd", severity=Severity.WARNING),
+]
+
+
+def test_a_table_is_plain_columns_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns are padded to the widest cell, nothing is drawn, no line ends in blanks."""
+    output.table(("name", "n", "file"), [("a", 1, "x"), ("bcdefg", 234, "")])
+
+    assert "name    n    file\na       1    x\nbcdefg  234\n" == capsys.readouterr().out
+
+
+def test_problems_are_lines_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem is one whole line of standard error, brackets included."""
+    output.show_problems(PROBLEMS)
+
+    assert "a.zone:3: is [wrong] (make it right)\nwarning: is odd\n" == capsys.readouterr().err
+
+
+def test_a_long_problem_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Problems are not wrapped at some width: grep must find them whole."""
+    output.show_problems([Problem("f", 1, "word " * 100)])
+
+    assert 1 == capsys.readouterr().err.count("\n")
+
+
+@pytest.mark.parametrize(("so", "said"), [("", "1 error\n"), ("nothing is served", "1 error: nothing is served\n")])
+def test_refusing_shows_all_and_exits_with_1(so: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every problem is shown, errors are counted, and what follows is said."""
+    with pytest.raises(typer.Exit) as left:
+        output.refuse(PROBLEMS, so)
+
+    assert 1 == left.value.exit_code
+    assert capsys.readouterr().err.endswith(f"warning: is odd\n{said}")
+
+
+def test_a_problem_for_programs_has_every_field() -> None:
+    """The JSON form has file, line, severity, message and remedy."""
+    assert {
+        "file": "a.zone",
+        "line": 3,
+        "severity": "error",
+        "message": "is [wrong]",
+        "remedy": "make it right",
+    } == output.problem_json(PROBLEMS[0])
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "words"),
+    [(0, "error", "0 errors"), (1, "error", "1 error"), (2, "error", "2 errors"), (2, "prefix", "2 prefixes")],
+)
+def test_numbers_agree_with_their_words(count: int, what: str, words: str) -> None:
+    """One is singular, all else plural."""
+    assert words == output.counted(count, what)
+
+
+def test_which_configuration_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is named wins over $GEODNS_CONFIG, that over the system's file, that over the demonstration."""
+    system, named, variable = tmp_path / "system.toml", tmp_path / "named.toml", tmp_path / "variable.toml"
+    monkeypatch.setattr(output, "SYSTEM_CONFIG", system)
+    monkeypatch.delenv("GEODNS_CONFIG", raising=False)
+    meant = [output.config_path(None)]
+    system.touch()
+    meant.append(output.config_path(None, None))
+    monkeypatch.setenv("GEODNS_CONFIG", str(variable))
+    meant += [output.config_path(None), output.config_path(None, named), output.config_path(named, system)]
+
+    assert [DEMONSTRATION, system, variable, named, named] == meant
