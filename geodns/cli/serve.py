@@ -11,7 +11,7 @@ import typer
 
 from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
 from geodns.cli.progress import watched
-from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, Staff, load, staffed
+from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, Staff, load, raise_descriptor_limit, staffed
 from geodns.problem import ProblemsFound
 from geodns.wire import to_text
 
@@ -33,6 +33,7 @@ def serve(config: Annotated[Path | None, typer.Argument(help="Configuration file
     show_problems([*loaded.warnings, *warnings])
     _announce(loaded, daemon)
     del loaded  # a reload replaces it: held here, the first one would stay in memory
+    raise_descriptor_limit()
     daemon.serve()
 
 

@@ -23,6 +23,7 @@ _CORRUPT = (maxminddb.InvalidDatabaseError, ValueError, TypeError)
 """What maxminddb's two readers raise for octets that make no sense: wrong text is ValueError, wrong metadata TypeError."""
 
 _SILENT = "holds no continent, country or AS number: it tells nothing of places"
+_CIRCLE = "has a search tree with a circle in it, or deeper than an address: it is corrupt"
 _SEPARATOR = 16  # octets between tree and data; data pointers count them
 _SHARED = 1 << 16  # nodes that a level may have beyond those of the whole tree, for writers that share equal branches
 _SAMPLE = 4096  # nodes: some hundred networks, in some milliseconds
@@ -89,7 +90,9 @@ class MmdbDatabase:
             if not ahead:
                 break
             node, address, rest = ahead.pop()
-            if node < self._count and rest:
+            if node < self._count:
+                if not rest:
+                    raise BadDatabase(str(self._path), _CIRCLE)
                 ahead += [(self._child(node, side), address | side << (rest - 1), rest - 1) for side in (1, 0)]
             elif node not in seen:
                 seen.add(node)
@@ -179,9 +182,7 @@ class MmdbDatabase:
             if not len(nodes):
                 break
             if depth == bits or len(nodes) > count + _SHARED:  # a level has more nodes than the tree: they are walked in circles
-                raise BadDatabase(
-                    str(self._path), "has a search tree with a circle in it, or deeper than an address: it is corrupt"
-                )
+                raise BadDatabase(str(self._path), _CIRCLE)
             nodes, high, low = _descend(nodes, high, low, left, right, bits - 1 - depth)
         return _in_order(ends, version)
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from .addresses import address_of, sockaddr_of, source_port
 from .batch import Batch, PortableBatch, UdpCounters
+from .pairs import Pair, bind_pairs
 from .responder import Responder
 from .tcp import TcpCounters, TcpListener, bind_tcp
 from .udp import UdpListener, bind_udp, receive_buffer_size
+from .workers import Crew, Post, Supervisor
 
 __all__ = [
     "Batch",
+    "Crew",
+    "Pair",
     "PortableBatch",
+    "Post",
     "Responder",
+    "Supervisor",
     "TcpCounters",
     "TcpListener",
     "UdpCounters",
     "UdpListener",
     "address_of",
+    "bind_pairs",
     "bind_tcp",
     "bind_udp",
     "receive_buffer_size",

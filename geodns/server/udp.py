@@ -32,7 +32,7 @@ class UdpListener:
     destinations.
     """
 
-    __slots__ = ("_batch", "_batch_size", "_batches_per_wakeup", "_boundary", "_loop", "_respond", "_sock", "counters")
+    __slots__ = ("_batch", "_batch_size", "_batches_per_wakeup", "_boundary", "_loop", "_responder", "_sock", "counters")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class UdpListener:
             ask_for_destinations(sock)
         self.counters = UdpCounters(batch_sizes=[0] * (batch + 1))
         self._sock = sock
-        self._respond = responder.datagram
+        self._responder = responder
         self._boundary = FaultBoundary()
         self._batch_size = batch
         self._batches_per_wakeup = batches_per_wakeup
@@ -92,7 +92,7 @@ class UdpListener:
                 return  # less than was asked for: the queue is empty, and asking again would cost a system call
 
     def _answer_batch(self) -> int:
-        batch, respond = self._batch, self._respond
+        batch, respond = self._batch, self._responder.datagram  # read anew: a reload replaces it
         if not (taken := batch.receive()):
             return 0
         self.counters.batch_sizes[taken] += 1

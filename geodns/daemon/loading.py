@@ -1,0 +1,184 @@
+"""Owns the way from a configuration file to a snapshot, and every problem on it; refuses to know sockets and processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from time import monotonic
+
+import dns.rdatatype
+
+from geodns import answer, geo, wire, zone
+from geodns.daemon.parsing import load_zones
+from geodns.geo import anycast, database
+from geodns.ops import config as configuration
+from geodns.ops import toml_lines
+from geodns.ops.config import Config
+from geodns.problem import Problem, ProblemsFound, errors
+
+log = logging.getLogger("geodns")
+
+DEMONSTRATION = Path(str(files("geodns") / "demo" / "geodns.toml"))
+"""The configuration that runs when no other is named."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being loaded, how much is done, and out of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything one load has made; `warnings` are problems that did not refuse it."""
+
+    path: Path
+    config: Config
+    snapshot: answer.Snapshot
+    warnings: tuple[Problem, ...]
+    seconds: float
+
+    @property
+    def records(self) -> int:
+        """Records in all zones."""
+        return sum(served.contents.record_count for served in self.snapshot.zones.values())
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether only the embedded continent table knows places."""
+        return self.snapshot.atlas.databases == (geo.embedded(),)
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def load(path: Path, progress: Progress = _silent) -> Loaded:
+    """Read and compile everything that a configuration names; raises ProblemsFound with all problems of all files at once."""
+    began = monotonic()
+    config = configuration.load(path)
+    problems: list[Problem] = []
+    regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
+    atlas = load_atlas(config, problems)
+    contents = _load_zones(config, regions, problems, progress)
+    if errors(problems):
+        raise ProblemsFound(problems)
+    problems += answer.lint(contents, regions)
+    progress("compiling", 0, 1)
+    try:
+        zones, rule_sets = answer.compile_zones(contents, atlas, regions)
+    except geo.BadDatabase as error:
+        raise ProblemsFound([*problems, _unusable(error)]) from error
+    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
+    identity = answer.Identity(config.server.identity, config.server.version)
+    limits = config.server
+    snapshot = answer.Snapshot(zones, atlas, trust, identity, limits.udp_payload_size, limits.tcp_idle_timeout, rule_sets)
+    problems += _unmet(config, snapshot, path)
+    progress("compiling", 1, 1)
+    if errors(problems):
+        raise ProblemsFound(problems)
+    return Loaded(path, config, snapshot, tuple(problems), monotonic() - began)
+
+
+def _unusable(error: geo.BadDatabase) -> Problem:
+    return Problem(error.name, 0, str(error), "fetch it again, for example with `geodns geo update`")
+
+
+def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
+    """Open the databases and anycast lists of a configuration; what is wrong with them is added to `problems`."""
+    databases, found = geo.open_all([(str(config.path(text)), config.path(text)) for text in config.geo.databases])
+    problems += found
+    prefixes = list(anycast.shipped())
+    for text in config.geo.anycast:
+        listed, found = anycast.read_list(config.path(text))
+        prefixes += listed
+        problems += found
+    networks = {ip_network(text): geo.Location(**place.model_dump()) for text, place in config.geo.networks.items()}
+    sources: list[database.Database] = list(databases) or [geo.embedded()]
+    return geo.Atlas(sources, networks, prefixes)
+
+
+def _load_zones(
+    config: Config, regions: dict[str, tuple[geo.PlaceSelector, ...]], problems: list[Problem], progress: Progress
+) -> list[zone.ZoneContents]:
+    def selector_fault(text: str) -> str | None:
+        try:
+            selector = geo.parse(text)
+        except geo.BadSelector as error:
+            return str(error)
+        if isinstance(selector, geo.RegionSelector) and selector.region not in regions:
+            known = f"the config has {', '.join(sorted(regions))}" if regions else "the config has none"
+            return f"'{text}' is no region of the config: {known}; define it in [regions]"
+        return None
+
+    sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
+    progress("zones", 0, len(sources))
+    parsed = load_zones(sources, selector_fault, lambda done: progress("zones", done, len(sources)))
+    for _, found in parsed:
+        problems += found
+    return [contents for contents, _ in parsed if contents]
+
+
+def asker(client: str, resolver: str = "") -> answer.Asker:
+    """Who is meant by a client and a resolver as users write them; raises ValueError for what is no address or prefix.
+
+    A prefix is a client subnet; so is an address that a resolver asks for, cut to what resolvers send (/24, /56: RFC 7871
+    §11.1). An address alone is the sender itself. "" for both is nobody known.
+    """
+    source = _place(resolver) if resolver else None
+    if not client:
+        return answer.Asker(source)
+    if "/" in client:
+        network = ip_network(client, strict=False)
+        return answer.Asker(source, wire.subnet_of(network.network_address, network.prefixlen))
+    if source is None:
+        return answer.Asker(_place(client))
+    address = ip_address(client)
+    return answer.Asker(source, wire.subnet_of(address, 24 if address.version == 4 else 56))
+
+
+def _place(text: str) -> geo.Place:
+    address = ip_address(text)
+    return geo.place_of(address.version, int(address))
+
+
+def _unmet(config: Config, snapshot: answer.Snapshot, path: Path) -> Iterable[Problem]:
+    """One problem for each expectation that does not come out, at its line."""
+    lines: dict[toml_lines.KeyPath, int] | None = None
+    for number, expect in enumerate(config.expect):
+        rdtype = int(dns.rdatatype.from_text(expect.type))
+        expectation = answer.Expectation(
+            wire.from_text(expect.name), rdtype, asker(expect.client, expect.resolver), expect.answer, expect.rcode
+        )
+        if fault := answer.unmet(snapshot, expectation):
+            lines = lines or toml_lines.locate(path.read_text("utf-8-sig"))
+            line = toml_lines.nearest(lines, ("expect", number))
+            yield Problem(str(path), line, f"expectation not met: {fault}", "correct the policy, or the expectation")
+
+
+EMBEDDED_WARNING = (
+    "places come from the embedded IANA registry table: continents only, right for about 87 % of the IPv4 space; "
+    "for production fetch a database with `geodns geo update` and name it in geo.databases"
+)
+
+
+def say_loaded(loaded: Loaded, generation: int) -> None:
+    """Log what a reload has brought."""
+    for problem in loaded.warnings:
+        log.warning("%s", problem)
+    if loaded.is_embedded and loaded.snapshot.rule_sets:
+        log.warning("%s", EMBEDDED_WARNING)
+    zones = len(loaded.snapshot.zones)
+    log.info("generation %d: %d zones, %d records, loaded in %.2f s", generation, zones, loaded.records, loaded.seconds)
+
+
+def say_refused(fault: Exception, generation: int) -> None:
+    """Log why a reload was refused, and which generation goes on."""
+    match fault:
+        case ProblemsFound(problems=problems):
+            for problem in problems:
+                log.log(logging.ERROR if problem.is_error else logging.WARNING, "%s", problem)
+            log.error("reload refused: generation %d goes on", generation)
+        case _:
+            log.error("reload failed by a fault of our own: generation %d goes on", generation, exc_info=fault)
