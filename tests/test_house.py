@@ -1,4 +1,4 @@
-"""The rules of the house as tests: imports go down one staircase, pure floors touch nothing, modules stay small, tools are silent."""
+"""The rules of the house as tests: one staircase of imports, pure floors, small modules, silent tools."""
 
 from __future__ import annotations
 

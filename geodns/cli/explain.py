@@ -9,7 +9,7 @@ import dns.exception
 import dns.rdatatype
 import typer
 
-from geodns import answer, daemon, wire
+from geodns import answer, daemon, geo, wire
 from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage
 from geodns.problem import ProblemsFound
 
@@ -28,9 +28,11 @@ def explain(
     owner, number = _question(name, rdtype)
     try:
         loaded = daemon.load(config_path(config))
+        told = answer.explain(loaded.snapshot, owner, number, asker)
     except ProblemsFound as found:
         refuse(found.problems)
-    told = answer.explain(loaded.snapshot, owner, number, asker)
+    except geo.BadDatabase as error:
+        refuse([daemon.unusable(error)])
     if as_json:
         say_json(told.as_json())
         return

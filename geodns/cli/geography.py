@@ -34,7 +34,10 @@ def lookup(
     """Tell where addresses are, who says so, and whether that may be believed: an anycast address has no place."""
     places = [_place(text) for text in addresses]
     atlas = _atlas(config_path(config))
-    located = [atlas.locate(place) for place in places]
+    try:
+        located = [atlas.locate(place) for place in places]
+    except geo.BadDatabase as error:
+        refuse([daemon.unusable(error)])
     if as_json:
         say_json([_json(text, found) for text, found in zip(addresses, located, strict=True)])
         return

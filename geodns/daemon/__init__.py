@@ -1,7 +1,7 @@
 """The stairwell: the only room that assembles every other, from files to a snapshot and from a snapshot to a running server."""
 
 from geodns.daemon.alone import Daemon
-from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, load, load_atlas
+from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, load, load_atlas, unusable
 from geodns.daemon.memory import raise_descriptor_limit
 from geodns.daemon.responder import Responder
 from geodns.daemon.staff import Staff, staffed
@@ -19,4 +19,5 @@ __all__ = [
     "load_atlas",
     "raise_descriptor_limit",
     "staffed",
+    "unusable",
 ]

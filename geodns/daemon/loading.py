@@ -67,21 +67,28 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     problems += answer.lint(contents, regions)
     progress("compiling", 0, 1)
     try:
-        zones, rule_sets = answer.compile_zones(contents, atlas, regions)
+        snapshot = _compile(config, contents, atlas, regions)
+        problems += _unmet(config, snapshot, path)
     except geo.BadDatabase as error:
-        raise ProblemsFound([*problems, _unusable(error)]) from error
-    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
-    identity = answer.Identity(config.server.identity, config.server.version)
-    limits = config.server
-    snapshot = answer.Snapshot(zones, atlas, trust, identity, limits.udp_payload_size, limits.tcp_idle_timeout, rule_sets)
-    problems += _unmet(config, snapshot, path)
+        raise ProblemsFound([*problems, unusable(error)]) from error
     progress("compiling", 1, 1)
     if errors(problems):
         raise ProblemsFound(problems)
     return Loaded(path, config, snapshot, tuple(problems), monotonic() - began)
 
 
-def _unusable(error: geo.BadDatabase) -> Problem:
+def _compile(
+    config: Config, contents: list[zone.ZoneContents], atlas: geo.Atlas, regions: dict[str, tuple[geo.PlaceSelector, ...]]
+) -> answer.Snapshot:
+    zones, rule_sets = answer.compile_zones(contents, atlas, regions)
+    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
+    identity = answer.Identity(config.server.identity, config.server.version)
+    limits = config.server
+    return answer.Snapshot(zones, atlas, trust, identity, limits.udp_payload_size, limits.tcp_idle_timeout, rule_sets)
+
+
+def unusable(error: geo.BadDatabase) -> Problem:
+    """A database that turned out to be broken, as a problem."""
     return Problem(error.name, 0, str(error), "fetch it again, for example with `geodns geo update`")
 
 
@@ -170,7 +177,8 @@ def say_loaded(loaded: Loaded, generation: int) -> None:
     if loaded.is_embedded and loaded.snapshot.rule_sets:
         log.warning("%s", EMBEDDED_WARNING)
     zones = len(loaded.snapshot.zones)
-    log.info("generation %d: %d zones, %d records, loaded in %.2f s", generation, zones, loaded.records, loaded.seconds)
+    what = f"{zones} {'zone' if zones == 1 else 'zones'}, {loaded.records} {'record' if loaded.records == 1 else 'records'}"
+    log.info("generation %d: %s, loaded in %.2f s", generation, what, loaded.seconds)
 
 
 def say_refused(fault: Exception, generation: int) -> None:

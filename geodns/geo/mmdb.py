@@ -278,7 +278,5 @@ def open_all(paths: Sequence[tuple[str, Path]]) -> tuple[list[MmdbDatabase], lis
             if 6 not in database.versions:
                 problems.append(Problem(shown, 0, "covers IPv4 only", "add a database that covers IPv6", Severity.WARNING))
             if not telling:
-                problems.append(
-                    Problem(shown, 0, _SILENT, "name a database of countries, cities or AS numbers", Severity.WARNING)
-                )
+                problems.append(Problem(shown, 0, _SILENT, "name a database of countries, cities or AS numbers"))
     return databases, problems

@@ -79,7 +79,7 @@ def parse_client_subnet(data: bytes) -> ClientSubnet:
     family, source, scope = SUBNET_HEAD.unpack_from(data)
     octets = data[4:]
     bits = FAMILY_BITS.get(family)
-    if bits is None:
+    if bits is None or (not family and source):
         raise BadOption(f"client subnet of unknown family {family}")
     if source > bits:
         raise BadOption(f"SOURCE PREFIX-LENGTH {source} is longer than an address")

@@ -105,6 +105,7 @@ OPTION = (
             (12, b"\0" * 8),
             (8, b"\0\1\x18\0\1\2"),
             (8, b"\0\3\0\0"),
+            (8, b"\0\0\0\0"),
             (8, b"\0\1\x17\0\1\2\3"),
         ]
     )
@@ -222,7 +223,8 @@ def test_random_worlds_answer_alike_on_both_paths(world: World, data: st.DataObj
 
 USUAL = [
     ("www.example.com", Type.A), ("www.example.com", Type.AAAA), ("WWW.eXample.com", Type.A), ("static.example.com", Type.A),
-    ("www.example.com", Type.TXT), ("missing.example.com", Type.A), ("www.missing.example.com", Type.HTTPS), ("blog.example.com", Type.A),
+    ("www.example.com", Type.TXT), ("missing.example.com", Type.A), ("www.missing.example.com", Type.HTTPS),
+    ("blog.example.com", Type.A),
     ("x.dyn.example.com", Type.A), ("x.dyn.example.com", Type.AAAA), ("api.example.com", Type.HTTPS), ("example.com", Type.MX),
     ("b.c.example.com", Type.A), ("www.example.net", Type.A), ("cdn.example.com", Type.A), ("app.example.com", Type.A),
 ]  # fmt: skip

@@ -171,7 +171,7 @@ def test_a_faulty_reload_is_refused_as_a_whole(lasting: Geodns, name: str) -> No
     files, messages = REFUSED_RELOADS[name]
     said = lasting.reload({"example.com.zone": zone(2, "192.0.2.11"), **files}, "reload refused")
     served = dig(lasting.endpoint, "www.example.com", "A", "+short")
-    again = lasting.reload({"geodns.toml": CONFIG, "example.com.zone": zone()}, " zones, ")
+    again = lasting.reload({"geodns.toml": CONFIG, "example.com.zone": zone()}, " loaded in ")
 
     assert [] == [message for message in messages if message not in said], said
     assert "192.0.2.10\n" == served

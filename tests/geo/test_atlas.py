@@ -37,7 +37,8 @@ from tests.support import mmdb
 REGIONS = {"apac": tuple(map(parse_place, ("continent:AS", "continent:OC", "country:DE"))), "west": (parse_place("asn:64501"),)}
 SELECTORS = [
     "continent:EU", "continent:AS", "country:DE", "country:FR", "subdivision:US-CA", "asn:64500", "asn:64501", "apac", "west",
-    "net:77.1.2.0/24", "net:77.1.0.0/16", "net:77.1.2.128/26", "net:10.1.0.0/16", "net:2a00:1:2:3::/64", "net:2a00:1:2:3:8000::/66",
+    "net:77.1.2.0/24", "net:77.1.0.0/16", "net:77.1.2.128/26", "net:10.1.0.0/16",
+    "net:2a00:1:2:3::/64", "net:2a00:1:2:3:8000::/66",
 ]  # fmt: skip
 RECORDS: list[dict[str, object]] = [
     {"country": {"iso_code": "DE"}, "continent": {"code": "EU"}},
@@ -185,7 +186,7 @@ def test_ipv4_inside_ipv6_is_looked_up_as_ipv4_and_its_scope_lengthened(address:
 
 
 def test_a_private_block_is_a_cell_of_its_own() -> None:
-    """A private address is passed on with a scope that covers its whole block (RFC 7871 §10), however little is known around it."""
+    """A private address is passed on with a scope that covers its whole block (RFC 7871 §10), whatever surrounds it."""
     partition = Atlas([], {}, []).partitions([(rule_of("continent:EU", parse("continent:EU"), {}),)])[0]
 
     assert (State.SPECIAL, 8) == astuple(partition, "10.1.2.0")

@@ -397,15 +397,15 @@ TELLING: list[tuple[str, dict[str, object], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("networks", "expected"), [row[1:] for row in TELLING], ids=[row[0] for row in TELLING])
-def test_a_file_that_tells_nothing_of_places_is_warned_of(
+def test_a_file_that_tells_nothing_of_places_is_refused(
     tmp_path: Path, networks: dict[str, object], expected: dict[str, str]
 ) -> None:
-    """It is opened all the same; some hundred of its records are looked at to know."""
+    """Some hundred of its records are looked at to know; with such a file nobody could be placed."""
     databases, problems = open_all([("a", mmdb.write(tmp_path / "a.mmdb", networks))])
 
     assert 1 == len(databases)
     assert expected == {problem.message: problem.remedy for problem in problems}
-    assert {Severity.WARNING} >= {problem.severity for problem in problems}
+    assert {Severity.ERROR} >= {problem.severity for problem in problems}
 
 
 def test_a_file_of_ipv4_only_is_warned_of(tmp_path: Path) -> None:
@@ -455,11 +455,19 @@ def test_a_load_refuses_a_corrupt_tree(tmp_path: Path, octets: bytes) -> None:
     assert "corrupt" in errors[0].message or "broken" in errors[0].message
 
 
-def test_a_load_goes_on_with_warnings(tmp_path: Path) -> None:
-    """A file of IPv4 only, and one that tells nothing, are used and warned of."""
+def test_a_load_goes_on_with_a_file_of_ipv4_only(tmp_path: Path) -> None:
+    """It is used, and the operator is warned that IPv6 clients have no place."""
     mmdb.write(tmp_path / "four.mmdb", {"192.0.2.0/24": RECORDS[0]}, ip_version=4)
-    mmdb.write(tmp_path / "domain.mmdb", {"192.0.2.0/24": RECORDS[5]})
-    loaded = daemon.load(site(tmp_path, "four.mmdb", "domain.mmdb"))
+    loaded = daemon.load(site(tmp_path, "four.mmdb"))
 
-    assert ["covers IPv4 only", SILENT] == [problem.message for problem in loaded.warnings]
+    assert ["covers IPv4 only"] == [problem.message for problem in loaded.warnings]
     assert "DE" == loaded.snapshot.atlas.locate(Place(4, 0xC0000201)).location.country
+
+
+def test_a_load_refuses_a_file_of_another_kind(tmp_path: Path) -> None:
+    """A database of domains or proxies is a mistake: it could place nobody."""
+    mmdb.write(tmp_path / "domain.mmdb", {"192.0.2.0/24": RECORDS[5]})
+    with pytest.raises(ProblemsFound) as refused:
+        daemon.load(site(tmp_path, "domain.mmdb"))
+
+    assert [SILENT] == [problem.message for problem in refused.value.problems]

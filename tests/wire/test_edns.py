@@ -131,3 +131,12 @@ def test_broken_options_are_refused_with_the_reason(data: str, why: str) -> None
         edns.parse_options(bytes.fromhex(data), 1232, 0, 0)
 
     assert why == str(caught.value)
+
+
+def test_family_zero_withholds_and_nothing_else() -> None:
+    """FAMILY 0 with SOURCE 0, as `dig +subnet=0` sends it, is never refused (RFC 7871 §7.5) and echoed as it came."""
+    subnet = edns.parse_client_subnet(bytes(4))
+
+    assert edns.ClientSubnet(0, 0, b"") == subnet
+    assert bytes(4) == subnet.option(0)
+    assert "0/0" == str(subnet)
