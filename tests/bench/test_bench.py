@@ -13,7 +13,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from tests.bench import compare, make_mmdb, peers, processes, queries, report
+from tests.bench import compare, make_mmdb, peers, processes, queries, report, stages
 from tests.bench.load import Counts, Latency, NotMeasured, Programs, compile_programs
 from tests.bench.measure import Options, Sample, Subject, Visit
 from tests.bench.peers import Peer, Setup
@@ -182,3 +182,13 @@ def test_cores_of_server_and_load_are_disjoint_where_they_can_be() -> None:
     cores = processes.cores(1)
 
     assert bool(cores.server & cores.load) == cores.is_shared == (len(cores.server | cores.load) == 1)
+
+
+def test_the_stages_of_an_answer_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row a load, and the compiled matcher takes less time than the general path for what it is made for."""
+    monkeypatch.setattr("sys.argv", ["stages", "--count", "200"])
+    stages.main()
+    rows = {line[:18].strip(): [float(text) for text in line[18:].split()] for line in capsys.readouterr().out.splitlines()[1:]}
+
+    assert list(stages.LOADS) == list(rows)
+    assert all(rows[load][0] < rows[load][1] for load in ("plain", "ecs", "mixed"))
