@@ -181,7 +181,7 @@ class _Resolution:
             self.response.answer.append(RRset(self.name, Type.HINFO, HINFO_TTL, (_HINFO,)))
             return None
         alias = node.rrsets.get(Type.CNAME)
-        if alias is not None and self.rdtype != Type.CNAME:
+        if alias is not None and self.rdtype not in node.rrsets:  # what may stand beside it is asked for itself, RFC 4035 §2.5
             tailored = self._choose(zone, node, Type.CNAME)
             target = Name((tailored or alias).rdatas[0].lower())
             self.response.answer.append((tailored or alias).at(self.name))

@@ -30,6 +30,8 @@ _META_TYPES = frozenset(range(128, 256)) | {Type.OPT, Type.DS}
 _IN = b"\x00\x01"
 _NOT_SERVED = [(int(Option.EXTENDED_ERROR), ExtendedError.NOT_AUTHORITATIVE.to_bytes(2, "big"))]
 _REFUSED = tuple(HEADER.pack(0, QR | (RD if number & 1 else 0) | Rcode.REFUSED, 1, 0, 0, number >> 1)[2:] for number in range(4))
+_SCOPES = tuple(bytes((scope,)) for scope in range(129))
+_NO_SCOPE = (b"",)
 
 
 class Shape(NamedTuple):
@@ -37,16 +39,17 @@ class Shape(NamedTuple):
 
     `version` is 4 or 6 where a client subnet is to be looked up, -1 where one is echoed but not looked at, 0 where none is
     echoed. `octets` is the record's length behind owner and type; ADDRESS as a number shifted by `shift` is a whole address,
-    and `mask` must be clear in it. `replies[scope]` is the reply's OPT record up to ADDRESS, `refusals[0]` that of a reply with
-    extended error 20.
+    and `mask` must be clear in it. The reply's OPT record is `reply`, or `refusal` with extended error 20, then `scopes[scope]`
+    and the query's ADDRESS.
     """
 
     version: int
     octets: int
     shift: int
     mask: int
-    replies: tuple[bytes, ...]
-    refusals: tuple[bytes, ...]
+    reply: bytes
+    refusal: bytes
+    scopes: tuple[bytes, ...]
 
 
 def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagram:
@@ -75,12 +78,12 @@ def _datagram(rest: _Rest) -> Datagram:
         shape = find_shape(wishes[:16]) or find_shape(wishes[:12])
         if shape is None or len(wishes) != shape[1]:
             return unmatched(octets, source)
-        version, _, shift, mask, replies, _ = shape
+        version, _, shift, mask, reply, _, scopes = shape
         subnet = wishes[16:] if version else b""
         if mask and number_of(wishes[16:], "big") & mask:
             return unmatched(octets, source)
         if not steering:
-            return join((octets[:2], heads[head], question, tail, replies[0], subnet))
+            return join((octets[:2], heads[head], question, tail, reply, scopes[0], subnet))
         if version < 1 or not (believes_all or believes(source)):
             chosen, scope = None, 0
         elif version == 4:
@@ -91,7 +94,7 @@ def _datagram(rest: _Rest) -> Datagram:
         else:
             chosen, scope = by_ipv6(steering, number_of(subnet, "big") << shift)
         heads, tail = chosen or by_source(steering, source) or entry[:2]
-        return join((octets[:2], heads[head], question, tail, replies[scope], subnet))
+        return join((octets[:2], heads[head], question, tail, reply, scopes[scope], subnet))
 
     return datagram
 
@@ -125,7 +128,8 @@ class _Rest:
         if head < 2:
             return b"".join((octets[:2], _REFUSED[head], question)) if len(octets) == end else self.general(octets, source)
         subnet = wishes[_SUBNET_AT:] if shape and shape.version else b""
-        return b"".join((octets[:2], _REFUSED[head], question, shape.refusals[0] if shape else b"", subnet))
+        echo = (shape.refusal, shape.scopes[0], subnet) if shape else ()
+        return b"".join((octets[:2], _REFUSED[head], question, *echo))
 
     @staticmethod
     def _is_whole(shape: Shape, record: bytes) -> bool:
@@ -166,18 +170,15 @@ class _Rest:
         self.shapes[key] = self._shape_of(len(wishes), 0x8000 if edns.dnssec_ok else 0, edns.client_subnet)
 
     def _shape_of(self, octets: int, do: int, subnet: ClientSubnet | None) -> Shape:
-        if subnet is None:
-            return Shape(0, octets, 0, 0, (self._opt(do, []),), (self._opt(do, _NOT_SERVED),))
-        sent = 8 * len(subnet.octets)
-        mask = (1 << (sent - subnet.source_prefix_length)) - 1
-        if not self.snapshot.trust.enabled:
-            return Shape(0, octets, 0, mask, (self._opt(do, []),), (self._opt(do, _NOT_SERVED),))
-        echoes = [(int(Option.CLIENT_SUBNET), subnet.option(scope)) for scope in range(subnet.bits + 1)]
-        cut = -len(subnet.octets) or None  # ADDRESS is the query's own
-        replies = tuple(self._opt(do, [echo])[:cut] for echo in echoes)
-        refusals = (self._opt(do, [*_NOT_SERVED, echoes[0]])[:cut],)
+        bits = 8 * len(subnet.octets) if subnet else 0
+        mask = (1 << (bits - subnet.source_prefix_length)) - 1 if subnet else 0
+        if subnet is None or not self.snapshot.trust.enabled:
+            return Shape(0, octets, 0, mask, self._opt(do, []), self._opt(do, _NOT_SERVED), _NO_SCOPE)
+        echo = (int(Option.CLIENT_SUBNET), subnet.option(0))
+        cut = -1 - len(subnet.octets)  # SCOPE and ADDRESS follow
         version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length else -1
-        return Shape(version, octets, subnet.bits - sent, mask, replies, refusals)
+        reply, refusal = self._opt(do, [echo])[:cut], self._opt(do, [*_NOT_SERVED, echo])[:cut]
+        return Shape(version, octets, subnet.bits - bits, mask, reply, refusal, _SCOPES)
 
     def _opt(self, flags: int, options: list[tuple[int, bytes]]) -> bytes:
         return render_opt(self.snapshot.payload_size, 0, 0, flags, render_options(options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 import geodns
@@ -30,6 +32,19 @@ def version(as_json: JsonOption = False) -> None:
         say_json({"version": geodns.__version__})
     else:
         say(f"geodns {geodns.__version__}")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    _: Annotated[bool, typer.Option("--version", help="Print the version, as the verb does.", callback=_tell_version)] = False,
+) -> None:
+    """Anycast-aware GeoDNS server: the nearest site by DNS, and the reason why."""
 
 
 def main() -> None:

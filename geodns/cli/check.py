@@ -27,7 +27,7 @@ from geodns.wire import to_text
 
 
 def check(
-    config: Annotated[Path | None, typer.Argument(help="Configuration file.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None,
     named: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,7 +36,7 @@ def check(
     problems: tuple[Problem, ...]
     try:
         with watched() as progress:
-            loaded = load(config_path(config, named), progress)
+            loaded = load(config_path(named, config), progress)
         problems = loaded.warnings
     except ProblemsFound as found:
         problems = found.problems

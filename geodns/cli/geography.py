@@ -81,7 +81,7 @@ def _json(text: str, found: geo.Located) -> dict[str, object]:
         "network": str(found.network),
         "state": found.state.name.lower(),
         "why": found.why,
-        "location": asdict(found.location),
+        "location": {key: None if value == "" else value for key, value in asdict(found.location).items()},
         "sources": found.sources,
     }
 
@@ -89,7 +89,7 @@ def _json(text: str, found: geo.Located) -> dict[str, object]:
 @app.command()
 def update(
     source: Annotated[str, typer.Argument(help=f"Which database: {', '.join(geo_update.SOURCES)}.")],
-    to: Annotated[Path, typer.Option(help="Path of the .mmdb file to write or replace.")],
+    to: Annotated[Path, typer.Option(help="Path of the .mmdb file to write or replace.", readable=False)],
     account: Annotated[str, typer.Option(envvar="GEODNS_MAXMIND_ACCOUNT", help="MaxMind account number.")] = "",
     licence_key: Annotated[
         str, typer.Option(envvar="GEODNS_MAXMIND_LICENCE_KEY", help="MaxMind licence key.", show_envvar=True)

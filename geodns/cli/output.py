@@ -21,16 +21,26 @@ SYSTEM_CONFIG = Path("/etc/geodns/geodns.toml")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help=f"Configuration file; else $GEODNS_CONFIG, {SYSTEM_CONFIG}, or the demonstration."),
+    typer.Option(
+        "--config",
+        "-c",
+        readable=False,  # or typer would judge it, with a code of its own: what cannot be read is a problem like any other
+        help=f"Configuration file; else $GEODNS_CONFIG, {SYSTEM_CONFIG}, or the demonstration.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def config_path(*named: Path | None) -> Path:
-    """The configuration that is meant: what was named, else $GEODNS_CONFIG, the system's, or the demonstration."""
-    for path in named:
-        if path is not None:
-            return path
+    """The configuration that is meant: what was named, else $GEODNS_CONFIG, the system's, or the demonstration.
+
+    Two different ones are wrong usage.
+    """
+    paths = sorted({path for path in named if path is not None})
+    if len(paths) > 1:
+        usage(f"two configurations are named: {paths[0]} and {paths[1]}")
+    if paths:
+        return paths[0]
     if from_environment := os.environ.get("GEODNS_CONFIG"):
         return Path(from_environment)
     return SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else DEMONSTRATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,25 +17,35 @@ from geodns.problem import ProblemsFound
 from geodns.wire import to_text
 
 
-def serve(config: Annotated[Path | None, typer.Argument(help="Configuration file.")] = None, named: ConfigOption = None) -> None:
+def serve(
+    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None, named: ConfigOption = None
+) -> None:
     """Serve zones until SIGTERM; SIGHUP reloads configuration, zones and databases, all or nothing."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     path = config_path(named, config)
     try:
-        with watched() as progress:
-            loaded = load(path, progress)
-    except ProblemsFound as found:
-        refuse(found.problems, "nothing is served")
-    try:
-        daemon = staffed(loaded)
+        loaded, daemon = _prepared(path)
         warnings = daemon.open()
     except ProblemsFound as found:
         refuse(found.problems, "nothing is served")
     show_problems([*loaded.warnings, *warnings])
     _announce(loaded, daemon)
     del loaded  # a reload replaces it: held here, the first one would stay in memory
-    raise_descriptor_limit()
     daemon.serve()
+
+
+def _prepared(path: Path) -> tuple[Loaded, Daemon | Staff]:
+    """Load, and load again if SIGHUP came meanwhile: what was read may be old, and unhandled it would end the process."""
+    hangups: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _frame: hangups.append(number))
+    while True:
+        hangups.clear()
+        with watched() as progress:
+            loaded = load(path, progress)
+        raise_descriptor_limit()
+        daemon = staffed(loaded)
+        if not hangups:
+            return loaded, daemon
 
 
 def _announce(loaded: Loaded, daemon: Daemon | Staff) -> None:
@@ -54,9 +65,17 @@ def _announce(loaded: Loaded, daemon: Daemon | Staff) -> None:
         typer.secho(f"WARNING        {EMBEDDED_WARNING}", fg="yellow", bold=True)
     for listen in daemon.listening():
         say(f"listening      {listen} (UDP and TCP)")
+    say(f"buffer         {_buffer(loaded, daemon)}")
     if hint := _hint(loaded, daemon):
         say(f"try            {hint}")
     sys.stdout.flush()
+
+
+def _buffer(loaded: Loaded, daemon: Daemon | Staff) -> str:
+    """How much the kernel queues for a socket, and what to do where that is less than was asked for."""
+    given, asked = daemon.receive_buffer(), loaded.config.server.udp_receive_buffer
+    text = f"{given:,} octets for each UDP socket"
+    return text if given >= asked else f"{text}, less than server.udp_receive_buffer: raise net.core.rmem_max to {asked}"
 
 
 def _hint(loaded: Loaded, daemon: Daemon | Staff) -> str:

@@ -11,7 +11,7 @@ from geodns.daemon.gates import Gate, Sockets
 from geodns.daemon.loading import Loaded, load, log, say_loaded, say_refused
 from geodns.daemon.memory import settle
 from geodns.daemon.responder import Responder
-from geodns.ops.config import Listen
+from geodns.ops.config import Config, Listen
 from geodns.problem import Problem
 
 
@@ -31,10 +31,14 @@ class Daemon:
         """The addresses and ports in use, as text; a port that was given as 0 is the real one."""
         return gates.listening(self._sockets)
 
+    def receive_buffer(self) -> int:
+        """Octets of kernel memory in which datagrams wait for each UDP socket: what was given, not what was asked for."""
+        return gates.receive_buffer(self._sockets)
+
     def open(self) -> list[Problem]:
         """Bind every address of the configuration; raises ProblemsFound, with nothing left open, if one cannot be had."""
         self._sockets, problems = gates.bind(gates.wanted(self.loaded.config), self.loaded.config)
-        self._gates = self._build(self._sockets)
+        self._gates = self._build(self._sockets, self.loaded.config)
         return problems
 
     def serve(self) -> None:
@@ -56,8 +60,11 @@ class Daemon:
         reloading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reloading
+        drops = gates.kernel_drops(self._sockets)
         await asyncio.gather(*(gate.close() for gate in self._gates.values()))
-        gates.say_counters(dict(zip(gates.COUNTERS, gates.counts(self._gates.values()), strict=True)))
+        gates.say_counters(
+            dict(zip(gates.COUNTERS, gates.counts(self._gates.values()), strict=True)) | {gates.KERNEL_DROPS: drops}
+        )
         log.info("stopped")
 
     async def _reload_on_request(self) -> None:
@@ -72,7 +79,9 @@ class Daemon:
             loaded = await asyncio.to_thread(load, self.loaded.path)
             datagram = await asyncio.to_thread(self.responder.compile, loaded.snapshot)
             wanted = gates.wanted(loaded.config)
-            bound, _ = gates.bind([listen for listen in wanted if listen not in self._gates], loaded.config)
+            added = [listen for listen in wanted if listen not in self._gates]
+            bound, warnings = gates.bind(added, loaded.config, held=self._gates)
+            opened = self._build(bound, loaded.config)
         except Exception as fault:
             say_refused(fault, self.generation)
             return False
@@ -80,16 +89,17 @@ class Daemon:
         self.responder.install(loaded.snapshot, datagram)
         settle()
         self.generation += 1
-        opened = self._build(bound)
         closing = {listen: gate for listen, gate in self._gates.items() if listen not in wanted}
         self._sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen not in closing}
         self._gates = {listen: gate for listen, gate in (self._gates | opened).items() if listen not in closing}
+        for gate in self._gates.values():
+            gate.limit(loaded.config)
         for gate in opened.values():
             gate.start(asyncio.get_running_loop())
         await asyncio.gather(*(gate.close() for gate in closing.values()))
-        say_loaded(loaded, self.generation)
+        say_loaded(loaded, self.generation, warnings)
         gates.say_if_workers_change(loaded.config, 1)
         return True
 
-    def _build(self, bound: Sockets) -> dict[Listen, Gate]:
-        return {listen: gates.gate(pair, self.responder, self.loaded.config) for listen, (pair,) in bound.items()}
+    def _build(self, bound: Sockets, config: Config) -> dict[Listen, Gate]:
+        return {listen: gates.gate(pair, self.responder, config) for listen, (pair,) in bound.items()}

@@ -22,6 +22,9 @@ _TCP_COUNTERS = tuple(field.name for field in fields(server.TcpCounters))
 COUNTERS = (*(f"udp_{name}" for name in _UDP_COUNTERS), *(f"tcp_{name}" for name in _TCP_COUNTERS))
 """What all gates of a process together have done; each only grows."""
 
+KERNEL_DROPS = "udp_kernel_drops"
+"""Counted by the kernel for each socket, whoever reads it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -36,6 +39,10 @@ class Gate:
         self.udp.start(loop)
         self.tcp.start(loop)
 
+    def limit(self, config: Config) -> None:
+        """Take over what a changed configuration says of connections; what it says of datagrams is the socket's for good."""
+        self.tcp.limits = _limits(config, 1)
+
     async def close(self, *, drain: bool = True) -> None:
         """Answer what is queued, or leave it to another holder of the sockets, then close."""
         self.udp.stop()
@@ -47,18 +54,14 @@ class Gate:
 
 def gate(pair: server.Pair, responder: server.Responder, config: Config, processes: int = 1) -> Gate:
     """Listeners, not started yet; each of so many processes gets its share of the TCP connections that may be open."""
-    limits = config.server
-    return Gate(
-        pair,
-        server.UdpListener(pair.udp, responder),
-        server.TcpListener(
-            pair.tcp,
-            responder,
-            connections=-(-limits.tcp_connections // processes),
-            connections_per_client=-(-limits.tcp_connections_per_client // processes),
-            idle_timeout=limits.tcp_idle_timeout,
-        ),
-    )
+    udp = server.UdpListener(pair.udp, responder)
+    return Gate(pair, udp, server.TcpListener(pair.tcp, responder, _limits(config, processes)))
+
+
+def _limits(config: Config, processes: int) -> server.TcpLimits:
+    told = config.server
+    shares = (-(-told.tcp_connections // processes), -(-told.tcp_connections_per_client // processes))
+    return server.TcpLimits(*shares, told.tcp_idle_timeout)
 
 
 def counts(gates: Iterable[Gate]) -> list[int]:
@@ -69,6 +72,16 @@ def counts(gates: Iterable[Gate]) -> list[int]:
         values: list[int] = [getattr(udp, name) for name in _UDP_COUNTERS] + [getattr(tcp, name) for name in _TCP_COUNTERS]
         totals = [total + value for total, value in zip(totals, values, strict=True)]
     return totals
+
+
+def kernel_drops(sockets: Sockets) -> int:
+    """Datagrams lost before anybody could answer them, for a receive buffer was full."""
+    return sum(server.kernel_drops(pair.udp) for pairs in sockets.values() for pair in pairs)
+
+
+def receive_buffer(sockets: Sockets) -> int:
+    """The smallest receive buffer that the kernel really gave, in octets."""
+    return min((server.receive_buffer_size(pair.udp) for pairs in sockets.values() for pair in pairs), default=0)
 
 
 def say_counters(counters: Mapping[str, int]) -> None:
@@ -103,17 +116,24 @@ Sockets = dict[Listen, tuple[server.Pair, ...]]
 """For each address one pair of sockets a process."""
 
 
-def bind(listens: Sequence[Listen], config: Config, processes: int = 1) -> tuple[Sockets, list[Problem]]:
-    """Bind addresses; raises ProblemsFound, with nothing left open, if one cannot be had. Warnings are returned."""
+def bind(
+    listens: Sequence[Listen], config: Config, processes: int = 1, held: Iterable[Listen] = ()
+) -> tuple[Sockets, list[Problem]]:
+    """Bind addresses; raises ProblemsFound, with nothing left open, if one cannot be had. Warnings are returned.
+
+    `held` are those that this server has open already.
+    """
+    own_ports = frozenset(listen.port for listen in held)
     bound: Sockets = {}
     problems: list[Problem] = []
+    has_others = any(listen.host != "::1" for listen in wanted(config))
     for listen in listens:
         try:
             bound[listen] = server.bind_pairs(
                 listen.host, listen.port, processes, receive_buffer=config.server.udp_receive_buffer
             )
         except OSError as error:
-            problems.append(_bind_problem(listen, error, len(listens)))
+            problems.append(_bind_problem(listen, error, own_ports, has_others=has_others))
     if errors(problems):
         for pairs in bound.values():
             for pair in pairs:
@@ -127,17 +147,19 @@ def listening(bound: Sockets) -> list[str]:
     return [str(Listen(listen.host, pairs[0].port, listen.family)) for listen, pairs in bound.items()]
 
 
-def _bind_problem(listen: Listen, error: OSError, wanted: int) -> Problem:
-    """What a failed bind means to the operator."""
+def _bind_problem(listen: Listen, error: OSError, own_ports: frozenset[int], *, has_others: bool) -> Problem:
+    """What a failed bind means to the operator; `has_others`: addresses are configured that are not the IPv6 loopback."""
     match error.errno:
+        case errno.EADDRINUSE if listen.port in own_ports:
+            message = f"server.listen: {listen} is taken: this server has that port open on another address"
+            return Problem("", 0, message, "restart it: a reload cannot go from one address to every address, or back")
         case errno.EADDRINUSE:
-            return Problem(
-                "", 0, f"server.listen: {listen} is taken", "stop the other server (ss -lnup), or change server.listen"
-            )
+            remedy = "stop the other server (ss -lntup), or change server.listen"
+            return Problem("", 0, f"server.listen: {listen} is taken", remedy)
         case errno.EACCES | errno.EPERM:
             remedy = "ports below 1024 need CAP_NET_BIND_SERVICE: let systemd give it, or choose a higher port"
             return Problem("", 0, f"server.listen: no permission to listen on {listen}", remedy)
-        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT if listen.host == "::1" and wanted > 1:
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT if listen.host == "::1" and has_others:
             message = f"server.listen: {listen} is skipped, this machine has no IPv6 loopback"
             return Problem("", 0, message, "take it out of server.listen", Severity.WARNING)
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:

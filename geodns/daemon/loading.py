@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
@@ -18,7 +18,7 @@ from geodns.geo import anycast, database
 from geodns.ops import config as configuration
 from geodns.ops import toml_lines
 from geodns.ops.config import Config
-from geodns.problem import Problem, ProblemsFound, errors
+from geodns.problem import Problem, ProblemsFound, Severity, errors
 
 log = logging.getLogger("geodns")
 
@@ -58,7 +58,7 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     """Read and compile everything that a configuration names; raises ProblemsFound with all problems of all files at once."""
     began = monotonic()
     config = configuration.load(path)
-    problems: list[Problem] = []
+    problems = [] if config.zones else [_without_zones(path)]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
     contents = _load_zones(config, regions, problems, progress)
@@ -75,6 +75,12 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     if errors(problems):
         raise ProblemsFound(problems)
     return Loaded(path, config, snapshot, tuple(problems), monotonic() - began)
+
+
+def _without_zones(path: Path) -> Problem:
+    """Not an error, for a server may be set up before its first zone; but seldom meant."""
+    remedy = "add [[zones]] with name and file"
+    return Problem(str(path), 0, "there are no zones: every query is refused", remedy, Severity.WARNING)
 
 
 def _compile(
@@ -170,9 +176,9 @@ EMBEDDED_WARNING = (
 )
 
 
-def say_loaded(loaded: Loaded, generation: int) -> None:
-    """Log what a reload has brought."""
-    for problem in loaded.warnings:
+def say_loaded(loaded: Loaded, generation: int, warnings: Sequence[Problem]) -> None:
+    """Log what a reload has brought, and what was warned of while it was put to use."""
+    for problem in (*loaded.warnings, *warnings):
         log.warning("%s", problem)
     if loaded.is_embedded and loaded.snapshot.rule_sets:
         log.warning("%s", EMBEDDED_WARNING)

@@ -27,6 +27,8 @@ WORTH_SPREADING = 512 * 1024
 
 _GATHERED = 32 * 1024  # octets of zone files whose results go over at once: a pickle of one small zone is mostly names of classes
 
+_HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM})
+
 Parsed = tuple[zone.ZoneContents | None, list[Problem]]
 """What `zone.load` returns."""
 
@@ -83,12 +85,13 @@ def _spread(
     children = []
     try:
         for share in dealt:
-            reader, writer = context.Pipe(duplex=False)
-            child = context.Process(target=_serve_share, args=([(index, *sources[index]) for index in share], fault, writer))
-            child.start()
-            children.append(child)
-            writer.close()  # or its end would never be seen
-            readers.append(reader)
+            with _without_signals():
+                reader, writer = context.Pipe(duplex=False)
+                child = context.Process(target=_serve_share, args=([(index, *sources[index]) for index in share], fault, writer))
+                child.start()
+                children.append(child)
+                writer.close()  # or its end would never be seen
+                readers.append(reader)
         while readers:
             ready = set(wait(readers))
             for reader in [each for each in readers if each in ready]:
@@ -107,9 +110,24 @@ def _spread(
             child.join()
 
 
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Put signals off while children are made, for their handlers may make others.
+
+    A worker that was forked here would hold the pipe's other end for as long as it lives; a child that was not told yet to
+    forget the handlers would act as its parent.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve_share(share: list[tuple[int, Path, Name]], fault: Callable[[str], str | None], writer: Connection) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+    for number in _HANDLED:
         signal.signal(number, signal.SIG_DFL)  # what the parent does at a signal is not this process's business
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
     gc.disable()  # it lives for seconds, and makes no garbage in circles
     gathered: list[tuple[int, Parsed]] = []
     size = 0

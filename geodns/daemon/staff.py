@@ -40,6 +40,10 @@ class Staff:
         """The addresses and ports in use, as text; a port that was given as 0 is the real one."""
         return gates.listening(self._sockets)
 
+    def receive_buffer(self) -> int:
+        """Octets of kernel memory in which datagrams wait for each UDP socket: what was given, not what was asked for."""
+        return gates.receive_buffer(self._sockets)
+
     def open(self) -> list[Problem]:
         """Bind every address of the configuration; raises ProblemsFound, with nothing left open, if one cannot be had."""
         self._sockets, problems = gates.bind(gates.wanted(self.loaded.config), self.loaded.config, self._workers)
@@ -51,7 +55,9 @@ class Staff:
         supervisor = server.Supervisor(crew, gates.COUNTERS)
         del crew  # or the first snapshot would stay in memory as long as this process lives
         supervisor.run(lambda: self._renewed(supervisor.generation))
-        gates.say_counters(supervisor.counters() | {"worker_deaths": supervisor.deaths})
+        gates.say_counters(
+            supervisor.counters() | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets)}
+        )
         log.info("stopped")
 
     def _renewed(self, generation: int) -> server.Crew | None:
@@ -60,11 +66,12 @@ class Staff:
             loaded = load(self.loaded.path)
             responder = Responder(loaded.snapshot)
             wanted = gates.wanted(loaded.config)
-            bound, _ = gates.bind([listen for listen in wanted if listen not in self._sockets], loaded.config, self._workers)
+            added = [listen for listen in wanted if listen not in self._sockets]
+            bound, warnings = gates.bind(added, loaded.config, self._workers, held=self._sockets)
         except Exception as fault:
             say_refused(fault, generation)
             return None
-        say_loaded(loaded, generation + 1)
+        say_loaded(loaded, generation + 1, warnings)
         gates.say_if_workers_change(loaded.config, self._workers)
         self.loaded = loaded
         self._sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}

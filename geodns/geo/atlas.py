@@ -96,11 +96,6 @@ class Atlas:
         self._covered = (self._named.cells[4], self._named.cells[6]) if self.networks else None
         self._words = {attribute: _Vocabulary() for attribute in _ATTRIBUTES}
 
-    def anycast_prefix(self, place: Place) -> AnycastPrefix | None:
-        """The listed anycast prefix that covers an address."""
-        number, _ = self._anycast.find(place)
-        return self.anycast[number - 1] if number else None
-
     def locate(self, place: Place) -> Located:
         """Everything known of one address, and who says so."""
         number, length = self._named.find(place)

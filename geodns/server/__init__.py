@@ -6,8 +6,8 @@ from .addresses import address_of, sockaddr_of, source_port
 from .batch import Batch, PortableBatch, UdpCounters
 from .pairs import Pair, bind_pairs
 from .responder import Responder
-from .tcp import TcpCounters, TcpListener, bind_tcp
-from .udp import UdpListener, bind_udp, receive_buffer_size
+from .tcp import TcpCounters, TcpLimits, TcpListener, bind_tcp
+from .udp import UdpListener, bind_udp, kernel_drops, receive_buffer_size
 from .workers import Crew, Post, Supervisor
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Responder",
     "Supervisor",
     "TcpCounters",
+    "TcpLimits",
     "TcpListener",
     "UdpCounters",
     "UdpListener",
@@ -26,6 +27,7 @@ __all__ = [
     "bind_pairs",
     "bind_tcp",
     "bind_udp",
+    "kernel_drops",
     "receive_buffer_size",
     "sockaddr_of",
     "source_port",

@@ -46,6 +46,19 @@ class TcpCounters:
     accept_errors: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """What connections may cost: at most `connections` in all and `connections_per_client` for one IPv4 address or IPv6 /64.
+
+    `idle_timeout`: seconds until a connection without a *whole* new message is closed, so octets sent one by one do not
+    prolong it.
+    """
+
+    connections: int = 1000
+    connections_per_client: int = 100
+    idle_timeout: float = 10.0
+
+
 class Connection(asyncio.BufferedProtocol):
     """One peer: octets not yet answered, and the deadline by which it must have sent, or read, something whole.
 
@@ -82,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         """Begin the idle time; asyncio has set TCP_NODELAY."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        self._arm(self._listener.idle_timeout)
+        self._arm(self._listener.limits.idle_timeout)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """Lend the listener's one area: what lands there is taken out before any other connection reads."""
@@ -116,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The peer has read: go on."""
         self._writable = True
-        self._arm(self._listener.idle_timeout)
+        self._arm(self._listener.limits.idle_timeout)
         if self._has_work():
             self._listener.enqueue(self)
         elif self._ending:
@@ -146,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
         if answered:
             self._listener.touch(self)
             if self._writable:
-                self._arm(self._listener.idle_timeout)
+                self._arm(self._listener.limits.idle_timeout)
         self._go_on()
         return answered
 
@@ -228,11 +241,10 @@ class Connection(asyncio.BufferedProtocol):
 class TcpListener:
     """Answers messages on connections to one listening socket.
 
-    At most `connections` in all and `connections_per_client` for one IPv4 address or IPv6 /64; a connection beyond the
-    first limit takes the place of the one idle for longest, else it is closed at once. `idle_timeout`: seconds until a
-    connection without a *whole* new message is closed, so octets sent one by one do not prolong it; `write_timeout`:
-    seconds that a peer may leave its replies unread. `messages_per_turn`: what all connections together have answered
-    before other tasks of the loop have their turn. The socket stays its giver's.
+    `limits` may be replaced while it runs: new ones hold for connections to come, and for open ones from their next message
+    on. A connection beyond `connections` takes the place of the one idle for longest; otherwise one too many is closed at
+    once. `write_timeout`: seconds that a peer may leave its replies unread. `messages_per_turn`: what all connections
+    together have answered before other tasks of the loop have their turn. The socket stays its giver's.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -241,23 +253,19 @@ class TcpListener:
         self,
         sock: socket.socket,
         responder: Responder,
+        limits: TcpLimits,
         *,
-        connections: int = 1000,
-        connections_per_client: int = 100,
-        idle_timeout: float = 10.0,
         write_timeout: float = 5.0,
         messages_per_turn: int = 128,
     ) -> None:
         sock.settimeout(0)
         self.counters = TcpCounters()
-        self.idle_timeout = idle_timeout
+        self.limits = limits
         self.write_timeout = write_timeout
         self.read_area = memoryview(bytearray(_READ_AREA))
         self._sock = sock
         self._respond = responder.stream
         self._boundary = FaultBoundary()
-        self._connections = connections
-        self._connections_per_client = connections_per_client
         self._messages_per_turn = messages_per_turn
         self._open: dict[Connection, None] = {}  # in the order of their last message, the longest idle first
         self._clients: Counter[bytes] = Counter()
@@ -380,11 +388,11 @@ class TcpListener:
 
     def _admit(self, sock: socket.socket, source: bytes) -> None:
         client = source[4:8] if len(source) == SOCKADDR_IN else source[8:16]
-        if self._clients[client] >= self._connections_per_client:
+        if self._clients[client] >= self.limits.connections_per_client:
             self.counters.refused_client += 1
             sock.close()
             return
-        if len(self._open) >= self._connections and not self._evict():
+        if len(self._open) >= self.limits.connections and not self._evict():
             self.counters.refused += 1
             sock.close()
             return

@@ -79,13 +79,6 @@ class UdpListener:
             if not self._answer_batch():
                 return
 
-    def kernel_drops(self) -> int:
-        """Datagrams that the kernel has dropped because the receive buffer was full (modulo 2**32); 0 where it does not say."""
-        if sys.platform != "linux":
-            return 0
-        memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_FIELDS)
-        return int.from_bytes(memory[4 * _MEMINFO_DROPS : 4 * _MEMINFO_FIELDS], sys.byteorder)
-
     def _readable(self) -> None:
         for _ in range(self._batches_per_wakeup):
             if self._answer_batch() < self._batch_size:
@@ -145,6 +138,14 @@ def bind_udp(host: str, port: int, *, receive_buffer: int, reuse_port: bool = Fa
 def receive_buffer_size(sock: socket.socket) -> int:
     """The receive buffer that the kernel really gave, in octets; Linux doubles what was asked for (socket(7))."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def kernel_drops(sock: socket.socket) -> int:
+    """Datagrams that the kernel has dropped because the receive buffer was full (modulo 2**32); 0 where it does not say."""
+    if sys.platform != "linux":
+        return 0
+    memory = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_FIELDS)
+    return int.from_bytes(memory[4 * _MEMINFO_DROPS : 4 * _MEMINFO_FIELDS], sys.byteorder)
 
 
 def _set_receive_buffer(sock: socket.socket, octets: int) -> None:

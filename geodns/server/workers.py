@@ -253,17 +253,16 @@ class Supervisor:
 
     def _start(self, number: int) -> None:
         """Fork a worker; in the child this does not return."""
-        lifeline, held = os.pipe()
-        os.set_blocking(lifeline, False)
-        readiness, told = os.pipe()
-        counters = mmap.mmap(-1, _WORD * max(1, len(self._names)))
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)  # until the child has let go of what is the supervisor's
         try:
-            pid = os.fork()
+            with contextlib.ExitStack() as undo:
+                lifeline, held = _pipe(undo)
+                os.set_blocking(lifeline, False)
+                readiness, told = _pipe(undo)
+                counters = undo.enter_context(mmap.mmap(-1, _WORD * max(1, len(self._names))))
+                pid = os.fork()
+                undo.pop_all()
         except OSError as error:
-            for descriptor in (lifeline, held, readiness, told):
-                os.close(descriptor)
-            counters.close()
             self._slots[number].due = monotonic() + _LAST_DELAY
             _log.error("cannot start worker %d, trying again in %s s: %s", number, _LAST_DELAY, error.strerror)
         else:
@@ -286,6 +285,7 @@ class Supervisor:
                 signal.signal(number, signal.SIG_DFL)
             for number in (signal.SIGINT, signal.SIGHUP):  # the terminal's, and the supervisor's business
                 signal.signal(number, signal.SIG_IGN)
+            gc.enable()  # a load in which this worker took a dead one's place may have paused it
             self._let_go(post)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._crew.work(post)
@@ -366,3 +366,10 @@ class Supervisor:
                 self._tending = False
             if self._stop_wanted:
                 raise _Stopped
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        undo.callback(os.close, end)
+    return ends

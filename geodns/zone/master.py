@@ -192,6 +192,7 @@ def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
     Finding where a record ends before reading it is what keeps a fault in one record from swallowing the next.
     """
     at, number, size = 0, 1, len(text)
+    last_closing = text.rfind(")")
     while at < size:
         end = text.find("\n", at)
         if end < 0:
@@ -200,15 +201,18 @@ def _flat_lines(text: str) -> Iterator[tuple[int, str, str]]:
         if _COMPLEX.search(flat) is None:
             flat = flat.partition(";")[0]
         else:
-            flat, fault, end = _flatten(text, at)
+            flat, fault, end = _flatten(text, at, last_closing)
         if fault or (flat and not flat.isspace()):
             yield number, flat or " ", fault
         number += text.count("\n", at, end) + 1
         at = end + 1
 
 
-def _flatten(text: str, at: int) -> tuple[str, str, int]:
-    """One record that begins at `at`: its text on one line, its fault or "", and where its last line ends."""
+def _flatten(text: str, at: int, last_closing: int) -> tuple[str, str, int]:
+    """One record that begins at `at`: its text on one line, its fault or "", and where its last line ends.
+
+    `last_closing` is where the text has its last closing parenthesis: what is opened behind it is not looked for to the end.
+    """
     pieces, depth, fault, start = [], 0, "", at
     for match in _MARK.finditer(text, at):
         kind = match.lastgroup
@@ -222,6 +226,8 @@ def _flatten(text: str, at: int) -> tuple[str, str, int]:
             fault = fault or "a quoted string does not end on its line"
         elif kind == "open":
             depth += 1
+            if match.start() > last_closing:
+                break
         elif kind == "close" and depth:
             depth -= 1
         elif kind == "close":

@@ -30,6 +30,7 @@ def test_the_version_is_the_packages(run: Run) -> None:
     """`version` prints name and version, with --json an object."""
     assert (0, f"geodns {geodns.__version__}\n", "") == (lambda told: (told.code, told.out, told.err))(run("version"))
     assert {"version": geodns.__version__} == run("version", "--json").json
+    assert run("version") == run("--version")
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +106,15 @@ def test_warnings_do_not_refuse(run: Run, write: Write) -> None:
     assert "fine, 1 warning" == told.out.splitlines()[-1]
 
 
+def test_a_configuration_without_zones_is_warned_of(run: Run, write: Write) -> None:
+    """It is allowed, but a server that refuses every query is seldom meant."""
+    path = write(geodns_toml="")
+    told = run("check", path)
+
+    assert 0 == told.code
+    assert f"{path}: warning: there are no zones: every query is refused (add [[zones]] with name and file)" in told.out
+
+
 def test_an_expectation_that_is_not_met_refuses(run: Run, write: Write) -> None:
     """It is an error at its line, with what came out instead and why."""
     expect = '[[expect]]\nname = "www.example.com"\nclient = "81.2.69.0/24"\nanswer = ["192.0.2.10"]\n'
@@ -115,6 +125,18 @@ def test_an_expectation_that_is_not_met_refuses(run: Run, write: Write) -> None:
     assert (
         f"{path}:4: expectation not met: www.example.com. A for 81.2.69.0/24: expected 192.0.2.10, got 198.51.100.10" in told.out
     )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("option", [(), ("--config",)], ids=["argument", "option"])
+def test_a_configuration_without_permission_is_a_problem(run: Run, write: Write, option: tuple[str, ...]) -> None:
+    """It has the exit code of problems, not that of wrong usage."""
+    path = write(geodns_toml="")
+    path.chmod(0)
+    told = run("check", *option, path)
+
+    assert 1 == told.code
+    assert f"{path}: no permission to read it" in told.out
 
 
 @pytest.mark.parametrize(("file", "message"), [("none.toml", "there is no such file"), (".", "is a directory")])

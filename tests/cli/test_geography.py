@@ -77,7 +77,7 @@ def test_the_configurations_networks_and_databases_are_asked(run: Run, tmp_path:
     config.write_text('[geo]\ndatabases = ["c.mmdb"]\n[geo.networks]\n"192.0.2.128/25" = {country = "FR"}\n')
     told = run("geo", "lookup", "192.0.2.1", "192.0.2.129", "198.51.100.1", "--config", config, "--json").json
 
-    assert ["DE", "FR", ""] == [found["location"]["country"] for found in told]
+    assert ["DE", "FR", None] == [found["location"]["country"] for found in told]
     assert ["c.mmdb", "config (geo.networks)", None] == [found["sources"].get("country") for found in told]
 
 

@@ -77,6 +77,12 @@ def test_which_configuration_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path:
     system.touch()
     meant.append(output.config_path(None, None))
     monkeypatch.setenv("GEODNS_CONFIG", str(variable))
-    meant += [output.config_path(None), output.config_path(None, named), output.config_path(named, system)]
+    meant += [output.config_path(None), output.config_path(None, named), output.config_path(named, named)]
 
     assert [DEMONSTRATION, system, variable, named, named] == meant
+
+
+def test_two_configurations_are_wrong_usage(tmp_path: Path) -> None:
+    """Which of two would be meant is not guessed."""
+    with pytest.raises(typer.BadParameter, match=r"one\.toml and .*two\.toml"):
+        output.config_path(tmp_path / "two.toml", tmp_path / "one.toml")

@@ -17,16 +17,17 @@ ZONES = '[[zones]]\nname = "example.com"\nfile = "a.zone"\n'
 
 @pytest.mark.slow
 def test_it_says_what_it_serves_where_and_what_to_try(tmp_path: Path) -> None:
-    """Configuration, zones, source of places, the rough table's warning, addresses, and a line to copy."""
+    """Configuration, zones, source of places, the rough table's warning, addresses, real buffer size, and a line to copy."""
     with daemons.geodns(tmp_path, daemons.LISTEN + ZONES, {"a.zone": ZONE + GEO}) as server:
         said = [line.split(maxsplit=1) for line in server.stdout.splitlines()]
         port = server.endpoint.port
 
-    assert ["configuration", "zone", "places", "WARNING", "listening", "try"] == [words[0] for words in said]
+    assert ["configuration", "zone", "places", "WARNING", "listening", "buffer", "try"] == [words[0] for words in said]
     told = dict(words for words in said)
     assert "example.com.  serial 7, 5 records, 1 tailored" == told["zone"]
     assert "87 %" in told["WARNING"]
     assert f"127.0.0.1:{port} (UDP and TCP)" == told["listening"]
+    assert int(told["buffer"].split()[0].replace(",", "")) >= 4096
     assert f"dig @127.0.0.1 -p {port} www.example.com A +subnet=81.2.69.0/24" == told["try"]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,6 +71,38 @@ def test_what_a_killed_process_leaves_is_still_loaded(sources: list[Source], mon
 
     assert expected == load_zones(sources, deadly, lambda _done: None)
     assert [] == multiprocessing.active_children()
+
+
+@pytest.mark.timeout(20)
+def test_a_process_forked_by_a_signal_does_not_hold_up_a_load(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that a signal's handler forks between two steps of spreading inherits no pipe whose end is waited for."""
+    expected, _ = progress_of(sources)
+    forked: list[int] = []
+
+    def fork(_number: int, _frame: object) -> None:
+        if not (pid := os.fork()):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pause()
+        forked.append(pid)
+
+    class Interrupted(multiprocessing.context.ForkContext):
+        def Pipe(self, duplex: bool = True) -> Any:  # noqa: N802
+            ends = super().Pipe(duplex)
+            os.kill(os.getpid(), signal.SIGHUP)
+            return ends
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: Interrupted())
+    monkeypatch.setattr(parsing, "WORTH_SPREADING", 0)
+    monkeypatch.setattr(parsing, "_cores", lambda: 2)
+    before = signal.signal(signal.SIGHUP, fork)
+    try:
+        assert expected == load_zones(sources, fault, lambda _done: None)
+        assert 2 == len(forked)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        for pid in forked:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def test_a_process_with_threads_is_not_forked(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import select
 import signal
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
+from typing import BinaryIO
 
 import pytest
 
@@ -191,6 +193,51 @@ def test_reload_opens_and_closes_addresses(server: Geodns) -> None:
     assert other.is_alive()
 
 
+def test_sighup_while_the_first_load_runs_asks_for_one_more(tmp_path: Path) -> None:
+    """It neither ends the process nor is forgotten: what is served in the end was read after it."""
+    site = Site(tmp_path / "site")
+    site.write({"geodns.toml": CONFIG, "example.com.zone": zone()})
+    changed = site.configuration.rename(site.directory / "changed.toml")
+    os.mkfifo(site.configuration)
+    with subprocess.Popen(site.command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            with _opened_for_its_reader(site.configuration) as pipe:
+                process.send_signal(signal.SIGHUP)
+                changed.rename(site.configuration)
+                pipe.write(b"# as it was before the signal: no zones\n" + LISTEN.replace("$port", str(site.port)).encode())
+            endpoint = Endpoint("127.0.0.1", site.port)
+            poll("it answers", lambda: process.poll() is not None or endpoint.is_alive())
+            served = dig(endpoint, "www.example.com", "A", "+short")
+        finally:
+            process.kill()
+
+    assert "192.0.2.10\n" == served
+
+
+def _opened_for_its_reader(path: Path) -> BinaryIO:
+    """A named pipe, as soon as somebody is there to read it, who then waits for what will be written."""
+    opened: list[int] = []
+
+    def is_opened() -> bool:
+        with contextlib.suppress(OSError):  # ENXIO: nobody reads
+            opened.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    poll("the configuration is being read", is_opened)
+    return os.fdopen(opened[0], "wb")
+
+
+def test_reload_takes_over_limits_of_connections(server: Geodns) -> None:
+    """A limit of connections that a reload changes holds on addresses that stay open, too."""
+    limited = CONFIG.replace("[server]", "[server]\ntcp_connections_per_client = 1", 1)
+    server.reload({"geodns.toml": limited}, "generation 2")
+    with socket.create_connection((server.endpoint.host, server.endpoint.port), 5) as first:
+        first.sendall(len(QUERY).to_bytes(2, "big") + QUERY)
+
+        assert daemons.read_frame(first) is not None
+        assert server.endpoint.tcp(QUERY) is None
+
+
 class Load:
     """A client with several sockets, each with one query in flight; counts what was sent and what came back, by id."""
 
@@ -362,6 +409,17 @@ def test_a_taken_port_is_one_clear_message(lasting: Geodns, tmp_path: Path) -> N
     assert 1 == found.stderr.count(f"127.0.0.1:{lasting.site.port} is taken")
     assert 1 == found.stderr.count(f"127.0.0.1:{free} is taken")
     assert lasting.endpoint.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.1 is the only loopback address")
+def test_many_addresses_need_no_raised_limit_of_descriptors(tmp_path: Path) -> None:
+    """The soft limit is raised as far as the system allows before anything is bound, not after."""
+    site = Site(tmp_path / "site")
+    listens = ", ".join(f'"127.0.0.{host}:$port"' for host in range(1, 41))
+    site.write({"geodns.toml": CONFIG.replace('"127.0.0.1:$port"', listens), "example.com.zone": zone()})
+    limited = ("sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *site.command)
+    with daemons.running(site.directory, Endpoint("127.0.0.40", site.port), limited) as server:
+        assert 40 == server.stdout.count("(UDP and TCP)")
 
 
 REFUSED_STARTS: dict[str, tuple[Mapping[str, str | bytes], str]] = {

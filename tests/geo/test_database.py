@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geodns.geo.address import BITS, VERSIONS, Place, Version, place_of
@@ -199,6 +199,7 @@ def test_garbage_beside_good_is_lost_alone() -> None:
     assert Location(continent="EU", country="DE") == read_record(record)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the reader
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8))
 def test_any_record_is_a_location_of_the_right_types(record: dict[str, object]) -> None:
     """Whatever a file holds, codes are two letters, numbers are in their range, and nothing is raised."""

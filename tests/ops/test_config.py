@@ -511,7 +511,7 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) ->
             "zones[0].name: '@' is no domain name: a zone file's word for its origin",
         ),
         (f"{ZONE}[[expect]]\nname = 'example.com'", "expect[0].client: is missing"),
-        (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = 'DE'", "expect[0].client: 'DE' is no network"),
+        (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = 'DE'", "expect[0].client: 'DE' is no address or network"),
         (
             f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nresolver = '::/0'",
             "expect[0].resolver: '::/0' is no IP address",

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from geodns.server.addresses import address_of, source_port
-from geodns.server.tcp import TcpListener, bind_tcp
+from geodns.server.tcp import TcpLimits, TcpListener, bind_tcp
 
 Reply = Callable[[bytes, bytes], bytes | None]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+LIMITS = TcpLimits()
 
 
 class Answering:
@@ -50,9 +51,11 @@ def framed(octets: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def listening(reply: Reply = echo, host: str = "127.0.0.1", **limits: Any) -> AsyncIterator[tuple[TcpListener, int]]:
+async def listening(
+    reply: Reply = echo, host: str = "127.0.0.1", limits: TcpLimits = LIMITS, **options: Any
+) -> AsyncIterator[tuple[TcpListener, int]]:
     with bind_tcp(host, 0) as sock:
-        listener = TcpListener(sock, Answering(reply), **limits)
+        listener = TcpListener(sock, Answering(reply), limits, **options)
         listener.start(asyncio.get_running_loop())
         async with asyncio.timeout(20):
             yield listener, sock.getsockname()[1]
@@ -176,7 +179,7 @@ async def test_a_half_closed_connection_is_answered_and_closed() -> None:
 
 async def test_an_idle_connection_is_closed() -> None:
     """A connection without a message is closed after the idle time, one with messages only that long after the last."""
-    async with listening(idle_timeout=0.2) as (listener, port), connected(port) as (reader, writer):
+    async with listening(limits=TcpLimits(idle_timeout=0.2)) as (listener, port), connected(port) as (reader, writer):
         began = time.monotonic()
         while time.monotonic() - began < 0.4:
             writer.write(framed(message(1)))
@@ -188,7 +191,7 @@ async def test_an_idle_connection_is_closed() -> None:
 
 async def test_octets_one_by_one_do_not_prolong_the_idle_time() -> None:
     """A peer that sends a message slower than the idle time allows is closed while it is still sending."""
-    async with listening(idle_timeout=0.2) as (listener, port), connected(port) as (_, writer):
+    async with listening(limits=TcpLimits(idle_timeout=0.2)) as (listener, port), connected(port) as (_, writer):
         writer.write(b"\xff\xff")
 
         def sent_and_closed() -> bool:
@@ -223,7 +226,8 @@ async def test_a_slow_reader_gets_everything() -> None:
 
 async def test_one_client_has_at_most_its_share() -> None:
     """Connections beyond the limit per client are closed at once, and a place that becomes free is given again."""
-    async with listening(connections_per_client=2) as (listener, port), connected(port), connected(port) as (_, second):
+    limits = TcpLimits(connections_per_client=2)
+    async with listening(limits=limits) as (listener, port), connected(port), connected(port) as (_, second):
         async with connected(port) as (reader, _):
             assert await closed(reader)
         assert (listener.counters.accepted, listener.counters.refused_client) == (2, 1)
@@ -236,7 +240,8 @@ async def test_one_client_has_at_most_its_share() -> None:
 
 async def test_a_new_connection_takes_the_place_of_the_longest_idle() -> None:
     """When all places are taken, the one whose last message is oldest is closed, and the newcomer is served."""
-    async with listening(connections=2) as (listener, port), connected(port) as first, connected(port) as second:
+    limits = TcpLimits(connections=2)
+    async with listening(limits=limits) as (listener, port), connected(port) as first, connected(port) as second:
         for reader, writer in (second, first):
             writer.write(framed(message(1)))
             await read_message(reader)
@@ -247,6 +252,20 @@ async def test_a_new_connection_takes_the_place_of_the_longest_idle() -> None:
             first[1].write(framed(message(3)))
             assert message(3) == await read_message(first[0])
         assert listener.counters.evicted == 1
+
+
+async def test_new_limits_hold_at_once_for_newcomers_and_from_the_next_message_for_others() -> None:
+    """Limits replaced while a connection is open refuse the next one, and close the open one after its new idle time."""
+    async with listening() as (listener, port), connected(port) as (reader, writer):
+        await until(lambda: listener.open_connections == 1)
+        listener.limits = TcpLimits(connections_per_client=1, idle_timeout=0.1)
+        async with connected(port) as (refused, _):
+            assert await closed(refused)
+        writer.write(framed(message(1)))
+
+        assert message(1) == await read_message(reader)
+        assert await closed(reader)
+        assert (1, 1) == (listener.counters.refused_client, listener.counters.idle_timeouts)
 
 
 async def test_out_of_descriptors_is_counted_and_recovered_from() -> None:

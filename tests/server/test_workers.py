@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -22,7 +24,7 @@ from tests.support.daemons import poll
 
 SECONDS = 10.0  # until something is given up
 NAMES = ("answered", "drained")
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are for Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="workers are for Linux")]
 
 
 def answering(token: str) -> Work:
@@ -246,6 +248,44 @@ def test_a_death_during_a_renewal_is_made_good_at_once() -> None:
         assert 1 == running.stop()["deaths"]
     for descriptor in (go, gone, began, begun):
         os.close(descriptor)
+
+
+def test_a_worker_born_during_a_renewal_collects_its_garbage() -> None:
+    """That loading had paused the collector when it was forked is not its business."""
+    began, begun = os.pipe()
+
+    def endless(_slots: object) -> Crew:
+        gc.disable()
+        os.write(begun, b"x")
+        while True:
+            signal.pause()
+
+    with supervised(lambda post: answering(str(gc.isenabled()))(post), endless) as running:
+        running.ask(0)
+        running.signal(signal.SIGHUP)
+        os.read(began, 1)
+        running.send(0, "die")
+
+        assert "True" == running.ask(0)[0]
+        assert 1 == running.stop()["deaths"]
+    os.close(began)
+    os.close(begun)
+
+
+def test_no_descriptor_for_a_new_worker_does_not_end_the_supervisor() -> None:
+    """Where nothing is left to make a worker's pipes of, the others go on, and it is tried again."""
+    with supervised(answering("well")) as running:
+        worker = running.ask(0)[1]
+        running.ask(1)
+        limits = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        running.send(0, "die")
+        poll("the dead worker is buried", lambda: not is_alive(worker), SECONDS)
+        alone = running.ask(1)[0]
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, limits)
+
+        assert ("well", "well") == (alone, running.ask(0)[0])
+        assert 1 == running.stop()["deaths"]
 
 
 def test_sigterm_does_not_wait_for_a_renewal() -> None:

@@ -113,6 +113,15 @@ def test_each_bad_line_is_one_problem(text: str, expected: list[tuple[int, str]]
         assert "exception" not in str(problem)
 
 
+@pytest.mark.timeout(10)
+def test_many_parentheses_that_nobody_closes_take_no_longer_each() -> None:
+    """Each is a fault of its own line, found without reading the rest of the file for it."""
+    count = 10_000
+    found = parse_text("$TTL 60\n" + "h A ( 192.0.2.1\n" * count, ORIGIN)
+
+    assert list(range(2, count + 2)) == [problem.line for problem in found.problems]
+
+
 def test_forty_bad_lines_are_forty_problems() -> None:
     """Good lines between bad ones are read, and every bad one is reported with its line."""
     text = "$TTL 9\n" + "good A 192.0.2.1\nbad A 192.0.2.300\n" * 40

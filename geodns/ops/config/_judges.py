@@ -61,6 +61,16 @@ def network(text: str) -> str:
     return text
 
 
+def client(text: str) -> str:
+    if "/" in text:
+        return network(text)
+    try:
+        ip_address(text)
+    except ValueError:
+        refuse(f"'{text}' is no address or network", 'write one such as "192.0.2.1", or "192.0.2.0/24" for a client subnet')
+    return text
+
+
 def address_or_none(text: str) -> str:
     try:
         if text:

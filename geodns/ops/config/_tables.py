@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 Items = Annotated[tuple[Item, ...], Strict(strict=False)]  # TOML gives lists; what is frozen holds tuples
 ListenText = Annotated[str, AfterValidator(_judges.listen)]
 NetworkText = Annotated[str, AfterValidator(_judges.network)]
+ClientText = Annotated[str, AfterValidator(_judges.client)]
 PathText = Annotated[str, AfterValidator(_judges.path)]
 CharacterString = Annotated[str, AfterValidator(_judges.character_string)]
 RegionName = Annotated[str, AfterValidator(_judges.region_name), _pattern(f"^{_judges.REGION.pattern}$")]
@@ -135,7 +136,7 @@ class Expect(_Table):
 
     name: DomainName = Field(description="Name to ask for, in one of the zones.")
     type: Annotated[str, AfterValidator(_judges.record_type)] = Field(default="A", description="Record type to ask for.")
-    client: NetworkText = Field(description="The client: an address, or a network as a client subnet names it.")
+    client: ClientText = Field(description="The client: an address, or a network as a client subnet names it.")
     resolver: Annotated[str, AfterValidator(_judges.address_or_none)] = Field(
         default="", description='Address of the resolver that asks for the client; "" = the client itself asks.'
     )
