@@ -12,7 +12,17 @@ import typer
 
 from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
 from geodns.cli.progress import watched
-from geodns.daemon import DEMONSTRATION, EMBEDDED_WARNING, Daemon, Loaded, Staff, load, raise_descriptor_limit, staffed
+from geodns.daemon import (
+    DEMONSTRATION,
+    EMBEDDED_WARNING,
+    Daemon,
+    Loaded,
+    Staff,
+    load,
+    raise_descriptor_limit,
+    staffed,
+    unbindable,
+)
 from geodns.problem import ProblemsFound
 from geodns.wire import to_text
 
@@ -40,8 +50,11 @@ def _prepared(path: Path) -> tuple[Loaded, Daemon | Staff]:
     signal.signal(signal.SIGHUP, lambda number, _frame: hangups.append(number))
     while True:
         hangups.clear()
-        with watched() as progress:
-            loaded = load(path, progress)
+        try:
+            with watched() as progress:
+                loaded = load(path, progress)
+        except ProblemsFound as found:
+            raise ProblemsFound([*found.problems, *unbindable(path)]) from None
         raise_descriptor_limit()
         daemon = staffed(loaded)
         if not hangups:

@@ -1,6 +1,7 @@
 """The stairwell: the only room that assembles every other, from files to a snapshot and from a snapshot to a running server."""
 
 from geodns.daemon.alone import Daemon
+from geodns.daemon.gates import unbindable
 from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, load, load_atlas, unusable
 from geodns.daemon.memory import raise_descriptor_limit
 from geodns.daemon.responder import Responder
@@ -19,5 +20,6 @@ __all__ = [
     "load_atlas",
     "raise_descriptor_limit",
     "staffed",
+    "unbindable",
     "unusable",
 ]

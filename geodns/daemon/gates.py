@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from geodns import server
 from geodns.ops import config as configuration
@@ -140,6 +141,25 @@ def bind(
                 pair.close()
         raise ProblemsFound(problems)
     return bound, problems
+
+
+def unbindable(path: Path) -> tuple[Problem, ...]:
+    """What would stand in the way of listening as a configuration wants; nothing if the configuration itself is at fault.
+
+    For a start that fails anyway: whoever mends the files shall not learn of a port that is taken only then.
+    """
+    try:
+        config = configuration.load(path)
+    except ProblemsFound:
+        return ()
+    try:
+        bound, _ = bind(wanted(config), config)
+    except ProblemsFound as found:
+        return found.problems
+    for pairs in bound.values():
+        for pair in pairs:
+            pair.close()
+    return ()
 
 
 def listening(bound: Sockets) -> list[str]:

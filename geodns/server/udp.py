@@ -74,7 +74,7 @@ class UdpListener:
 
     def drain(self) -> None:
         """Answer what is queued, without waiting, and no more than the buffer can have held: a flood prolongs nothing."""
-        batches = receive_buffer_size(self._sock) // (_SMALLEST_IN_QUEUE * self._batch_size) + 1
+        batches = 2 * receive_buffer_size(self._sock) // (_SMALLEST_IN_QUEUE * self._batch_size) + 1
         for _ in range(batches):
             if not self._answer_batch():
                 return
@@ -136,8 +136,12 @@ def bind_udp(host: str, port: int, *, receive_buffer: int, reuse_port: bool = Fa
 
 
 def receive_buffer_size(sock: socket.socket) -> int:
-    """The receive buffer that the kernel really gave, in octets; Linux doubles what was asked for (socket(7))."""
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    """The receive buffer that the kernel really gave, in octets of the unit in which it is asked for.
+
+    Linux tells the double: it gives as much again for its own bookkeeping (socket(7)).
+    """
+    told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return told // 2 if sys.platform == "linux" else told
 
 
 def kernel_drops(sock: socket.socket) -> int:

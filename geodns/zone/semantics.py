@@ -44,6 +44,7 @@ def check(origin: Name, records: Sequence[Record], file: str, selector_fault: Fa
         *zone.wildcards(),
         *zone.glue(),
         *zone.targets(),
+        *zone.signatures(),
     ]
     return sorted(found)
 
@@ -238,6 +239,15 @@ class _Zone:
     def find(self, name: Name) -> Exact | Wildcard | Cut | Redirection | Missing | Outside:
         """Which node answers for a name."""
         return find(self.origin, self.nodes, name)
+
+    def signatures(self) -> Iterator[Problem]:
+        """DNSSEC records are served as plain data: nothing is added to answers, so a validator would call them bogus."""
+        for record in self.inside:
+            if record.rdtype in {Type.RRSIG, Type.DNSKEY}:
+                message = f"{names.to_text(self.origin)} is signed, but its signatures are not sent along with answers"
+                remedy = "serve the unsigned zone, and see that its parent has no DS record for it"
+                yield _warning(record, message, remedy)
+                return
 
     def targets(self) -> Iterator[Problem]:
         """Hosts that NS, MX and SRV records name have addresses of their own (RFC 2181 §10.3)."""

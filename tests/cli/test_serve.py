@@ -67,3 +67,17 @@ def test_addresses_that_cannot_be_had_are_all_named(run: Run, tmp_path: Path) ->
     assert f"server.listen: 127.0.0.1:{port} is taken" in told.err
     assert f"server.listen: 192.0.2.1:{port} is no address of this machine" in told.err
     assert told.err.endswith("2 errors: nothing is served\n")
+
+
+def test_a_taken_port_is_told_with_what_else_is_wrong(run: Run, tmp_path: Path) -> None:
+    """Whoever mends the zone shall not learn of the port only then: all problems come together."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        (tmp_path / "geodns.toml").write_text(f'[server]\nlisten = ["127.0.0.1:{port}"]\n' + ZONES)
+        (tmp_path / "a.zone").write_text(ZONE + "a 60 IN A x\n")
+        told = run("serve", tmp_path / "geodns.toml")
+
+    assert 1 == told.code
+    assert f"127.0.0.1:{port} is taken" in told.err
+    assert "is no A data" in told.err
