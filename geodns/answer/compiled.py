@@ -97,8 +97,8 @@ class Template:
                 return None
             filler += bytes((size,)) + _FILLER * size
             room -= size + 1
-        heads, tail = prepare(Name(filler + self._base), self._response)
-        return (heads, tail, None) if HEADER_SIZE + length + 4 + len(tail) <= LARGEST else None
+        reply = _prepare(_plain_query(Name(filler + self._base), Type.A), self._response)
+        return reply and (*reply, None)
 
 
 @dataclass(slots=True)
@@ -149,12 +149,17 @@ def _heads_of(octets: bytes) -> Heads:
     return octets, recursion + octets[1:], octets[:1] + with_opt, recursion + with_opt
 
 
-def prepare(name: Name, response: Response, rdtype: int = Type.A) -> Prepared:
-    """Render a response once, as it would be for a query without EDNS and without limit."""
-    query = Query(
-        0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=None
-    )
+def _plain_query(name: Name, rdtype: int) -> Query:
+    """A question without EDNS: what is prepared for it fits every sender, and only OPT is added for others."""
+    question = question_of(name, rdtype)
+    return Query(0, 0, recursion_desired=False, question=question, name=name, rdtype=rdtype, rdclass=1, edns=None)
+
+
+def _prepare(query: Query, response: Response) -> Prepared | None:
+    """Render a response once, without limit; None if it could be too long for some sender."""
     octets = render(query, response, MAX_MESSAGE)
+    if len(octets) > LARGEST:
+        return None
     return _heads_of(octets[2:HEADER_SIZE]), octets[HEADER_SIZE + len(query.question) :]
 
 
@@ -227,12 +232,10 @@ def _owned(rrset: RRset) -> Prepared | None:
 def _entry(snapshot: Snapshot, name: Name, rdtype: int) -> Entry | None:
     """The prepared replies to one question; None if they do not fit into 512 octets or hang on several partitions."""
     chooser = _Chooser(FALLBACK)
-    query = Query(
-        0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=None
-    )
+    query = _plain_query(name, rdtype)
     fallback = _fitting(query, judge(snapshot, query, chooser=chooser))
     if fallback is None or chooser.tailored is None:
-        return None if fallback is None else (*fallback, None)
+        return fallback and (*fallback, None)
     variants: list[Prepared | None] = [None] * FALLBACK + [fallback]
     try:
         for outcome in range(FIRST_RULE, FIRST_RULE + len(chooser.tailored.rules)):
@@ -246,10 +249,7 @@ def _entry(snapshot: Snapshot, name: Name, rdtype: int) -> Entry | None:
 
 
 def _fitting(query: Query, judgement: Judgement) -> Prepared | None:
-    if judgement.response.options:
-        return None
-    heads, tail = prepare(query.name, judgement.response, query.rdtype)
-    return (heads, tail) if HEADER_SIZE + len(query.question) + len(tail) <= LARGEST else None
+    return None if judgement.response.options else _prepare(query, judgement.response)
 
 
 class _Chooser:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Steering
 from geodns.answer.snapshot import Snapshot
 from geodns.geo import Place, place_of
 from geodns.geo.partition import scope as scope_of
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
-from geodns.wire.edns import OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
+from geodns.wire.edns import DO, OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
 from geodns.wire.query import HEADER, HEADER_SIZE, OPCODE_MASK, QR, RD
 
 Datagram = Callable[[bytes, bytes], bytes | None]
 """Answers one datagram: octets and raw socket address of its sender to a reply, or None for silence."""
 
+Known = TypeVar("Known")
 _BOUND = 4096  # distinct headers, OPT records, senders remembered: more than honest clients make
 _OPT_START = b"\x00\x00\x29"  # root owner and type of an OPT record: splitting there is quicker than finding the name's end
 _SUBNET_AT = OPT_HEAD.size - 3 + 4 + 4  # octets behind that before the ADDRESS of a client subnet that is the only option
@@ -75,7 +76,7 @@ def _datagram(rest: _Rest) -> Datagram:
             if steering:
                 heads, tail = by_source(steering, source) or entry[:2]
             return join((octets[:2], heads[head], question, tail))
-        shape = find_shape(wishes[:16]) or find_shape(wishes[:12])
+        shape = find_shape(wishes[:16]) or find_shape(wishes[:12])  # _SUBNET_AT and _COOKIE_AT, as constants
         if shape is None or len(wishes) != shape[1]:
             return unmatched(octets, source)
         version, _, shift, mask, reply, _, scopes = shape
@@ -140,14 +141,10 @@ class _Rest:
 
     def _learn_head(self, octets: bytes) -> None:
         """Remember header octets of an ordinary query: opcode QUERY, one question, at most one additional record."""
-        if len(octets) < HEADER_SIZE:
-            return
         _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(octets)
-        if flags & (QR | OPCODE_MASK) or (questions, answers, authorities) != (1, 0, 0) or additionals > 1:
+        if flags & OPCODE_MASK or (questions, answers, authorities) != (1, 0, 0) or additionals > 1:
             return
-        if len(self.heads) >= _BOUND:
-            self.heads.clear()
-        self.heads[octets[2:HEADER_SIZE]] = (1 if flags & RD else 0) | additionals << 1
+        _remember(self.heads, octets[2:HEADER_SIZE], (1 if flags & RD else 0) | additionals << 1)
 
     def _learn_shape(self, record: bytes) -> None:
         """Remember an OPT record whose only option, if any, is a client subnet or a cookie."""
@@ -165,9 +162,7 @@ class _Rest:
         key = {0: wishes, Option.CLIENT_SUBNET: wishes[:_SUBNET_AT], Option.COOKIE: wishes[:_COOKIE_AT]}.get(code)
         if key is None or length != 4 + size:
             return
-        if len(self.shapes) >= _BOUND:
-            self.shapes.clear()
-        self.shapes[key] = self._shape_of(len(wishes), 0x8000 if edns.dnssec_ok else 0, edns.client_subnet)
+        _remember(self.shapes, key, self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet))
 
     def _shape_of(self, octets: int, do: int, subnet: ClientSubnet | None) -> Shape:
         bits = 8 * len(subnet.octets) if subnet else 0
@@ -188,9 +183,8 @@ class _Rest:
         key = source[4:8] if len(source) == 16 else source[8:24]
         known = self.senders.get(key)
         if known is None:
-            if len(self.senders) >= _BOUND:
-                self.senders.clear()
-            known = self.senders[key] = self.snapshot.trust.believes(sender(source))
+            known = self.snapshot.trust.believes(sender(source))
+            _remember(self.senders, key, known)
         return known
 
     @staticmethod
@@ -248,6 +242,13 @@ class _Rest:
                 return at + 1 == size
             at += name[at] + 1
         return False
+
+
+def _remember(memo: dict[bytes, Known], key: bytes, value: Known) -> None:
+    """Keep what was worked out; a memo that is full starts anew, so that no flood makes it grow."""
+    if len(memo) >= _BOUND:
+        memo.clear()
+    memo[key] = value
 
 
 def sender(source: bytes) -> Place:

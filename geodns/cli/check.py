@@ -13,7 +13,6 @@ from geodns.cli.output import (
     ConfigOption,
     JsonOption,
     config_path,
-    counted,
     problem_json,
     say,
     say_json,
@@ -21,7 +20,7 @@ from geodns.cli.output import (
     table,
 )
 from geodns.cli.progress import watched
-from geodns.daemon import EMBEDDED_WARNING, Loaded, load
+from geodns.daemon import EMBEDDED_WARNING, Loaded, counted, load
 from geodns.problem import Problem, ProblemsFound, errors
 from geodns.wire import to_text
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from geodns.daemon import DEMONSTRATION
+from geodns.daemon import DEMONSTRATION, counted
 from geodns.problem import Problem, errors
 
 FINE, PROBLEMS_FOUND = 0, 1  # 2, wrong usage, is typer's own
@@ -54,11 +54,6 @@ def say(text: str = "") -> None:
 def say_json(value: object) -> None:
     """A JSON document to standard output."""
     say(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def counted(count: int, what: str) -> str:
-    """A number and the word for what it counts, in the plural where there is not one."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}{'es' if what.endswith('x') else 's'}"
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,7 +2,7 @@
 
 from geodns.daemon.alone import Daemon
 from geodns.daemon.gates import unbindable
-from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, load, load_atlas, unusable
+from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, counted, load, load_atlas, unusable
 from geodns.daemon.memory import raise_descriptor_limit
 from geodns.daemon.responder import Responder
 from geodns.daemon.staff import Staff, staffed
@@ -16,6 +16,7 @@ __all__ = [
     "Responder",
     "Staff",
     "asker",
+    "counted",
     "load",
     "load_atlas",
     "raise_descriptor_limit",

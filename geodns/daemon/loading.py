@@ -176,14 +176,18 @@ EMBEDDED_WARNING = (
 )
 
 
+def counted(count: int, what: str) -> str:
+    """A number and the word for what it counts, in the plural where there is not one."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}{'es' if what.endswith('x') else 's'}"
+
+
 def say_loaded(loaded: Loaded, generation: int, warnings: Sequence[Problem]) -> None:
     """Log what a reload has brought, and what was warned of while it was put to use."""
     for problem in (*loaded.warnings, *warnings):
         log.warning("%s", problem)
     if loaded.is_embedded and loaded.snapshot.rule_sets:
         log.warning("%s", EMBEDDED_WARNING)
-    zones = len(loaded.snapshot.zones)
-    what = f"{zones} {'zone' if zones == 1 else 'zones'}, {loaded.records} {'record' if loaded.records == 1 else 'records'}"
+    what = f"{counted(len(loaded.snapshot.zones), 'zone')}, {counted(loaded.records, 'record')}"
     log.info("generation %d: %s, loaded in %.2f s", generation, what, loaded.seconds)
 
 

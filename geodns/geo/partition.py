@@ -31,8 +31,8 @@ class Ipv4Cells:
     """The cells of IPv4 as intervals: ascending starts with a 0 behind the last, and their outcomes, searched by bisection.
 
     `top[n]` is how many starts lie below n << `shift`, so a bisection looks at one small block only (a /16 where there are many
-    cells, a /8 where there are few). Prefixes with their lengths would save a look-up 0.1 µs of arithmetic, for three times the
-    memory and four times the time to compile (measured with 1,000 sets of rules).
+    cells, a /8 where there are few). Prefixes with their lengths would save a look-up 0.16 µs of arithmetic, for 3.6 times the
+    memory: continents by a country database are 37,686 intervals of 5 octets, or 85,089 prefixes of 8.
     """
 
     __slots__ = ("outcomes", "shift", "starts", "top")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from geodns.wire.edns import BadOption, Edns, parse_options, render_opt, render_options
+from geodns.wire.edns import DO, BadOption, Edns, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_NAME, Name
 from geodns.wire.records import Opcode, Option, Rcode, Type
 
@@ -170,7 +170,7 @@ class _SectionReader:
                 raise BadOption("OPT with an owner that is not the root")
             version, flags = ttl >> 16 & 0xFF, ttl & 0xFFFF
             if version:  # RFC 6891 §6.1.3: nothing else of a later version may be read
-                edns = Edns(max(payload_size, 512), version, bool(flags & 0x8000))
+                edns = Edns(max(payload_size, 512), version, bool(flags & DO))
             else:
                 edns = parse_options(self.octets[start : start + length], payload_size, version, flags)
         if self.at != len(self.octets):
@@ -191,7 +191,7 @@ def render_query(query: Query) -> bytes:
         options.append((Option.CLIENT_SUBNET, edns.client_subnet.option(0)))
     if edns.tcp_keepalive:
         options.append((Option.TCP_KEEPALIVE, b""))
-    return head + render_opt(edns.payload_size, 0, edns.version, 0x8000 if edns.dnssec_ok else 0, render_options(options))
+    return head + render_opt(edns.payload_size, 0, edns.version, DO if edns.dnssec_ok else 0, render_options(options))
 
 
 def question_of(name: Name, rdtype: int, rdclass: int = 1) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from geodns.wire.edns import render_opt, render_options
+from geodns.wire.edns import DO, render_opt, render_options
 from geodns.wire.query import AA, HEADER, HEADER_SIZE, OPCODE_SHIFT, QR, RD, SERVER_PAYLOAD_SIZE, TC, Query
 from geodns.wire.records import COMPRESSIBLE, Rcode, RRset
 
@@ -66,7 +66,7 @@ def render(query: Query, response: Response, limit: int, server_payload_size: in
 def _opt(query: Query, response: Response, server_payload_size: int) -> bytes:
     if query.edns is None:
         return b""
-    do = 0x8000 if query.edns.dnssec_ok else 0  # RFC 3225 §3: copied
+    do = DO if query.edns.dnssec_ok else 0  # RFC 3225 §3: copied
     return render_opt(server_payload_size, response.rcode >> 4, 0, do, render_options(response.options))
 
 

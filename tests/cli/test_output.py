@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from geodns.cli import output
-from geodns.daemon import DEMONSTRATION
+from geodns.daemon import DEMONSTRATION, counted
 from geodns.problem import Problem, Severity
 
 PROBLEMS = [
@@ -65,7 +65,7 @@ def test_a_problem_for_programs_has_every_field() -> None:
 )
 def test_numbers_agree_with_their_words(count: int, what: str, words: str) -> None:
     """One is singular, all else plural."""
-    assert words == output.counted(count, what)
+    assert words == counted(count, what)
 
 
 def test_which_configuration_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from geodns.server.addresses import address_of, source_port
 from geodns.server.udp import UdpListener, bind_udp, kernel_drops, receive_buffer_size
+from tests.support.daemons import has_ipv6
 
 BOTH = pytest.mark.parametrize("portable", [False, True], ids=["best", "portable"])
 Reply = Callable[[bytes, bytes], bytes | None]
@@ -28,15 +29,6 @@ class Answering:
 
 def echo(octets: bytes, source: bytes) -> bytes | None:
     return octets
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 ADDRESSES = [
