@@ -3,26 +3,32 @@
 from geodns.geo.address import Address, Network, Place, Version, place_of, prefix_around
 from geodns.geo.anycast import AnycastPrefix
 from geodns.geo.atlas import Atlas
+from geodns.geo.buckets import BUCKETS, STICKY_LENGTH, Buckets, mix, network_number
 from geodns.geo.database import Database, embedded
 from geodns.geo.location import Located, Location, State
 from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
+from geodns.geo.nearness import Nearness, Spot, by_distance, distance
 from geodns.geo.partition import FALLBACK, FIRST_RULE, Cell, Partition
 from geodns.geo.rules import Rule, Winner, overlaps, rule_of, winner
 from geodns.geo.selector import BadSelector, PlaceSelector, RegionSelector, Selector, parse, parse_place
 
 __all__ = [
+    "BUCKETS",
     "FALLBACK",
     "FIRST_RULE",
+    "STICKY_LENGTH",
     "Address",
     "AnycastPrefix",
     "Atlas",
     "BadDatabase",
     "BadSelector",
+    "Buckets",
     "Cell",
     "Database",
     "Located",
     "Location",
     "MmdbDatabase",
+    "Nearness",
     "Network",
     "Partition",
     "Place",
@@ -30,10 +36,15 @@ __all__ = [
     "RegionSelector",
     "Rule",
     "Selector",
+    "Spot",
     "State",
     "Version",
     "Winner",
+    "by_distance",
+    "distance",
     "embedded",
+    "mix",
+    "network_number",
     "open_all",
     "overlaps",
     "parse",

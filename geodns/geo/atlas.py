@@ -12,9 +12,11 @@ from geodns.geo.address import EMBEDDED, SPECIAL, VERSIONS, Network, Place, Vers
 from geodns.geo.anycast import AnycastPrefix
 from geodns.geo.countries import continent_of, countries
 from geodns.geo.database import Database
-from geodns.geo.layer import Indexes, Layer, Starts, empty, flatten, merged, overlay
+from geodns.geo.layer import Indexes, Layer, Starts, distinct, empty, flatten, merged, overlay
 from geodns.geo.location import PLACE_ATTRIBUTES, Located, Location, State
-from geodns.geo.partition import FIRST_RULE, Cells, Ipv4Cells, Ipv6Cells, Partition, cells_of
+from geodns.geo.nearness import Bands, Nearness, Spot
+from geodns.geo.nearness import orders as seen_from
+from geodns.geo.partition import FALLBACK, FIRST_RULE, FamilyCells, Partition, cells_of, compile_ipv4, compile_ipv6
 from geodns.geo.rules import NET, Rule, attribute_of, by_precedence, specificity
 from geodns.geo.selector import (
     AsnSelector,
@@ -51,12 +53,16 @@ class _PrefixTable:
 _ATTRIBUTES = ("continent", "country", "subdivision", "asn")
 
 
+Policy = tuple[Rule, ...] | Nearness
+"""What cuts address space: rules that name clients, or spots near which they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
     """What all sources together say of each cell, as numbers in equally long columns; 0 is "unknown" in each.
 
     Beside the attributes: `state` (a State), `named` (one-based number of the operator's network), `net` (one-based number,
-    in pre-order, of the longest `net:` selector).
+    in pre-order, of the longest `net:` selector), `spot` (what the policies of nearness see from there).
     """
 
     starts: Starts
@@ -132,30 +138,39 @@ class Atlas:
             return State.SPECIAL, f"{network} is {what}", length
         if listed:
             prefix = self.anycast[listed - 1]
-            return State.ANYCAST, f"{prefix.network} is anycast: {prefix.operator}, {prefix.evidence} [{prefix.source}]", length
+            whose = f"{prefix.operator}, " if prefix.operator else ""
+            return State.ANYCAST, f"{prefix.network} is anycast: {whose}{prefix.evidence} [{prefix.source}]", length
         if location.anycast:
             return State.ANYCAST, f"is anycast, says {sources['anycast']}", length
         if not location.continent and not location.country:
             return State.NOT_LOCATED, "no database knows its place", length
         return State.LOCATED, "located", length
 
-    def partitions(self, rule_sets: Sequence[tuple[Rule, ...]]) -> list[Partition]:
-        """Compile one partition for each set of rules; address space is walked once for all of them."""
-        if not rule_sets:
+    def partitions(self, policies: Sequence[Policy]) -> list[Partition]:
+        """Compile one partition for each policy; address space is walked once for all of them."""
+        if not policies:
             return []
+        rule_sets = [policy.rules if isinstance(policy, Nearness) else policy for policy in policies]
         places = {place for rules in rule_sets for rule in rules for place in rule.places}
         regions = _Vocabulary()
         for _, location in self.networks:
             regions.add(location.region)
         nets = preorder([place.network for place in places if isinstance(place, NetSelector)])
-        ipv4, ipv6 = (_Judge(self._columns(version, places, nets), self, regions, nets) for version in VERSIONS)
+        orders: dict[Policy, dict[Bands, int]] = {policy: {} for policy in policies}
+
+        def judged(version: Version) -> tuple[Layer, list[Indexes]]:
+            guide = _Guide([policy for policy in orders if isinstance(policy, Nearness) and policy.known])
+            judge = _Judge(self._columns(version, places, nets, guide), self, regions, nets, guide)
+            return judge.classes(), [judge.outcomes(policy, orders[policy]) for policy in policies]
+
+        ipv4, ipv6 = compile_ipv4(*judged(4)), compile_ipv6(*judged(6))
         for database in self.databases:
             database.release()
-        return [
-            Partition(Ipv4Cells(ipv4.layer(rules)), Ipv6Cells(ipv6.layer(rules)), self._named_cells(rules)) for rules in rule_sets
-        ]
+        named = map(self._named_cells, rule_sets)
+        found = (tuple(orders[policy]) for policy in policies)
+        return [Partition(*one) for one in zip(ipv4, ipv6, named, found, strict=True)]
 
-    def _named_cells(self, rules: tuple[Rule, ...]) -> tuple[Cells, Cells] | None:
+    def _named_cells(self, rules: tuple[Rule, ...]) -> tuple[FamilyCells, FamilyCells] | None:
         """Which addresses the operator's networks and the rules' own cover; None where there are no such."""
         selected = [place.network for rule in rules for place in rule.places if isinstance(place, NetSelector)]
         if not selected:
@@ -164,8 +179,8 @@ class Atlas:
         ipv4, ipv6 = (cells_of(version, merged(flatten(version, [(network, 1) for network in nets]))) for version in VERSIONS)
         return ipv4, ipv6
 
-    def _columns(self, version: Version, places: set[PlaceSelector], nets: list[Network]) -> _Columns:
-        """Lay all sources over each other, keeping only the attributes that some rule looks at."""
+    def _columns(self, version: Version, places: set[PlaceSelector], nets: list[Network], guide: _Guide) -> _Columns:
+        """Lay all sources over each other, keeping only the attributes that some policy looks at."""
         kinds = {type(place) for place in places}
         embedded = [(network, 1) for network in EMBEDDED] if version == 6 else []
         starts, (named, anycast, special, net, hidden, *found) = overlay(
@@ -183,26 +198,31 @@ class Atlas:
         own = _Table(networks, self._words)
         states = np.array([any(name in PLACE_ATTRIBUTES for name in location.known()) for location in networks], dtype=np.bool_)
         stated = states[named]  # a network whose place the operator states asks no database for it
-        column = {
-            name: _first_known(own, tables, name, [named, *found], stated if name in PLACE_ATTRIBUTES else stated & False)
-            for name in _ATTRIBUTES
-        }
-        state = np.where((column["continent"] > 0) | (column["country"] > 0), State.LOCATED, State.NOT_LOCATED).astype(np.int32)
-        says_anycast = anycast > 0
+        column = {name: _known(name, own, tables, [named, *found], stated) for name in _ATTRIBUTES}
         for table, indexes in zip(tables, found, strict=True):
-            says_anycast |= table.anycast[indexes]
-        for mask, value in (
-            (says_anycast, State.ANYCAST),
-            (special > 0, State.SPECIAL),
-            (named > 0, State.LOCATED),
-            (hidden > 0, State.EMBEDDED),
-        ):
-            state[mask] = value
+            anycast = anycast | table.anycast[indexes]
+        located = (column["continent"] > 0) | (column["country"] > 0)
+        state = _states(located, anycast > 0, special > 0, named > 0, hidden > 0)
+        column["spot"] = guide.joined(self._spots(guide, tables, own, [named, *found], stated, column["country"]))
         unusable = (state == State.ANYCAST) | (state == State.SPECIAL) | (state == State.EMBEDDED)
         for name, kind in zip(_ATTRIBUTES, _KINDS, strict=True):
             column[name][unusable if kind in kinds else slice(None)] = 0
+        column["spot"][unusable] = 0
         net[hidden > 0] = named[hidden > 0] = 0  # what is looked up as IPv4 is nobody's network of IPv6
         return _narrowed(_Columns(starts, {**column, "state": state, "named": named, "net": net}))
+
+    def _spots(
+        self, guide: _Guide, tables: list[_Table], own: _Table, indexes: list[Indexes], stated: _Mask, country: Indexes
+    ) -> Indexes:
+        """Numbers of the coordinates of each cell, as `locate` finds them: the first source's, else the country's; 0 for none."""
+        if not guide.policies:
+            return np.zeros(len(country), dtype=np.int32)
+        column = _first_known(own.spots(guide), [table.spots(guide) for table in tables], indexes, stated)
+        centres = [0] * len(self._words["country"].number)
+        for code, number in self._words["country"].number.items():
+            if known := countries().get(code):
+                centres[number] = guide.number(known.latitude, known.longitude)
+        return np.where(column == 0, np.array(centres, dtype=np.int32)[country], column)
 
     def number_of(self, attribute: str, word: str) -> int:
         """A word's number in a column, -1 if no location has it."""
@@ -218,7 +238,45 @@ class _Table:
             return np.array([add(str(getattr(location, attribute) or "")) for location in locations], dtype=np.int32)
 
         self.column = {attribute: column(attribute) for attribute in _ATTRIBUTES}
+        self._locations = locations
         self.anycast = np.array([location.anycast for location in locations], dtype=np.bool_)
+
+    def spots(self, guide: _Guide) -> Indexes:
+        """The coordinates of each location, by the guide's numbers."""
+        known = (guide.number(location.latitude, location.longitude) for location in self._locations)
+        return np.fromiter(known, dtype=np.int32, count=len(self._locations))
+
+
+class _Guide:
+    """The order of every policy's spots as seen from every place, one family at a time.
+
+    Places from which all policies see the same orders become one: `rows[n]` has for each policy the number of its order, -1 where
+    nothing is known of the place.
+    """
+
+    def __init__(self, policies: list[Nearness]) -> None:
+        self.policies = policies
+        self._numbers: dict[tuple[float, float], int] = {}
+        self.rows = np.full((1, max(1, len(policies))), -1, dtype=np.int32)
+        self.orders: list[list[Bands]] = []
+
+    def number(self, latitude: float | None, longitude: float | None) -> int:
+        """A number for a place, 0 for none."""
+        if latitude is None or longitude is None:
+            return 0
+        return self._numbers.setdefault((latitude, longitude), len(self._numbers) + 1)
+
+    def joined(self, column: Indexes) -> Indexes:
+        """Replace numbers of places by numbers of what is seen from them."""
+        if not self._numbers:
+            return column
+        places = [Spot(*place) for place in self._numbers]
+        seen = [seen_from(places, policy.known) for policy in self.policies]
+        rows, number = np.unique(np.stack([numbers for numbers, _ in seen], axis=1), axis=0, return_inverse=True)
+        self.rows = np.concatenate([self.rows, rows])
+        self.orders = [found for _, found in seen]
+        joint: Indexes = np.append(0, number.reshape(-1) + 1).astype(np.int32)[column]
+        return joint
 
 
 def _with_continent(location: Location) -> Location:
@@ -228,11 +286,26 @@ def _with_continent(location: Location) -> Location:
     return location
 
 
-def _first_known(own: _Table, tables: list[_Table], attribute: str, indexes: list[Indexes], stated: _Mask) -> Indexes:
-    """For each cell what the first source that knows an attribute says; `stated` cells ask no database."""
-    column = own.column[attribute][indexes[0]]
+def _states(located: _Mask, anycast: _Mask, special: _Mask, named: _Mask, hidden: _Mask) -> Indexes:
+    """Whether each cell's location may be used, the most authoritative reason last."""
+    state = np.where(located, State.LOCATED, State.NOT_LOCATED).astype(np.int32)
+    reasons = ((anycast, State.ANYCAST), (special, State.SPECIAL), (named, State.LOCATED), (hidden, State.EMBEDDED))
+    for mask, value in reasons:
+        state[mask] = value
+    return state
+
+
+def _known(attribute: str, own: _Table, tables: list[_Table], indexes: list[Indexes], stated: _Mask) -> Indexes:
+    """For each cell what the first source says that knows an attribute."""
+    columns = [table.column[attribute] for table in tables]
+    return _first_known(own.column[attribute], columns, indexes, stated if attribute in PLACE_ATTRIBUTES else stated & False)
+
+
+def _first_known(own: Indexes, tables: list[Indexes], indexes: list[Indexes], stated: _Mask) -> Indexes:
+    """For each cell what the first source that knows something says; `stated` cells ask no database."""
+    column = own[indexes[0]]
     for table, index in zip(tables, indexes[1:], strict=True):
-        column = np.where((column == 0) & ~stated, table.column[attribute][index], column)
+        column = np.where((column == 0) & ~stated, table[index], column)
     return column
 
 
@@ -250,33 +323,14 @@ def preorder(networks: Sequence[Network]) -> list[Network]:
     return sorted(set(networks), key=lambda network: (network.version, int(network.network_address), network.prefixlen))
 
 
-def _classes(columns: _Columns) -> tuple[dict[str, Indexes], npt.NDArray[np.intp]]:
-    """One representative of every combination of column values, and for each cell its combination's number."""
-    number = np.zeros(len(columns.starts), dtype=np.intp)
-    for column in columns.column.values():
-        number = _dense(number * (int(column.max()) + 1) + column)
-    one_of = np.zeros(int(number.max()) + 1, dtype=np.intp)
-    one_of[number] = np.arange(len(number))
-    return columns.at(one_of), number
-
-
-def _dense(numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Number the distinct values from 0; small values by a table, for sorting millions takes a second each time."""
-    if int(numbers.max()) > 1 << 26:
-        inverse: npt.NDArray[np.intp] = np.unique(numbers, return_inverse=True)[1]
-        return inverse
-    present = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
-    present[numbers] = True
-    return (np.cumsum(present) - 1)[numbers]
-
-
 class _Judge:
-    """Applies rules to classes of cells, least specific first, so that the most specific has the last word."""
+    """Applies policies to classes of cells: rules least specific first, so that the most specific has the last word."""
 
-    def __init__(self, columns: _Columns, atlas: Atlas, regions: _Vocabulary, nets: list[Network]) -> None:
+    def __init__(self, columns: _Columns, atlas: Atlas, regions: _Vocabulary, nets: list[Network], guide: _Guide) -> None:
+        self.guide = guide
         self.starts = columns.starts
-        self.classes, self.class_of = _classes(columns)
-        classes = self.classes
+        one_of, self.class_of = distinct(columns.column.values(), len(columns.starts))
+        self.class_columns = classes = columns.at(one_of)
         self.atlas = atlas
         self.number = {network: number for number, network in enumerate(nets, start=1)}
         self.nets = nets
@@ -286,12 +340,31 @@ class _Judge:
         self.length = np.array([0, *lengths], dtype=np.int32)[classes["named"]]
         self.regions = regions
 
-    def layer(self, rules: tuple[Rule, ...]) -> Layer:
-        """Cells of equal outcome under one set of rules, judged once for each class of cells that look alike."""
-        return merged(Layer(self.starts, self._outcomes(rules)[self.class_of]))
+    def classes(self) -> Layer:
+        """Address space cut into cells, each with the number of its class: cells of a class look alike to every rule."""
+        return Layer(self.starts, self.class_of.astype(np.int32))
 
-    def _outcomes(self, rules: tuple[Rule, ...]) -> Indexes:
-        outcome = self.classes["state"].copy()
+    def outcomes(self, policy: Policy, orders: dict[Bands, int]) -> Indexes:
+        """The outcome of each class under one policy; orders that are met for the first time are added to `orders`."""
+        if not isinstance(policy, Nearness):
+            return self._by_rules(policy)
+        outcome = self._by_rules(policy.rules)
+        rule = np.where(outcome >= FIRST_RULE, outcome - FIRST_RULE, -1)
+        seen: list[Bands] = []
+        order = np.full(len(outcome), -1, dtype=np.int32)
+        if policy.known and self.guide.orders:
+            at = self.guide.policies.index(policy)
+            seen, order = self.guide.orders[at], self.guide.rows[self.class_columns["spot"], at]
+        pairs, kind = np.unique(np.stack([rule, order]), axis=1, return_inverse=True)
+        chosen = [FALLBACK] * pairs.shape[1]
+        for number, (named, near) in enumerate(pairs.T.tolist()):
+            if named >= 0 or near >= 0:
+                bands = policy.bands(named, seen[near] if near >= 0 else None)
+                chosen[number] = FIRST_RULE + orders.setdefault(bands, len(orders))
+        return np.where(outcome >= FALLBACK, np.array(chosen, dtype=np.int32)[kind.reshape(-1)], outcome)
+
+    def _by_rules(self, rules: tuple[Rule, ...]) -> Indexes:
+        outcome = self.class_columns["state"].copy()
         steps: list[tuple[int, int, int, _Mask]] = []
         for rank, number in enumerate(by_precedence(rules)):
             rule = rules[number]
@@ -314,9 +387,9 @@ class _Judge:
             first = last = self.number[place.network]
             while last < len(self.nets) and _inside(self.nets[last], place.network):
                 last += 1
-            return np.logical_and(self.classes["net"] >= first, self.classes["net"] <= last)
+            return np.logical_and(self.class_columns["net"] >= first, self.class_columns["net"] <= last)
         attribute, word = attribute_of(place)
-        return np.equal(self.classes[attribute], self.atlas.number_of(attribute, word))
+        return np.equal(self.class_columns[attribute], self.atlas.number_of(attribute, word))
 
 
 def _inside(network: Network, outer: Network) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from geodns.geo.address import BITS, Network, Version
 
 Indexes = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.intp]
 Words = npt.NDArray[np.uint64]
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -119,3 +120,23 @@ def overlay(layers: Sequence[Layer]) -> tuple[Starts, list[Indexes]]:
         found.append(layer.indexes[np.maximum.accumulate(position)[last]])
         offset += len(layer.indexes)
     return Starts(high, low).take(last), found
+
+
+def distinct(columns: Iterable[Indexes], rows: int) -> tuple[Numbers, Numbers]:
+    """One row for every combination of values that equally long columns hold, and for each row its combination's number."""
+    number = np.zeros(rows, dtype=np.intp)
+    for column in columns:
+        number = _dense(number * (int(column.max()) + 1) + column)
+    one_of = np.zeros(int(number.max()) + 1, dtype=np.intp)
+    one_of[number] = np.arange(rows)
+    return one_of, number
+
+
+def _dense(numbers: Numbers) -> Numbers:
+    """Number the distinct values from 0; small values by a table, for sorting millions takes a second each time."""
+    if int(numbers.max()) > min(1 << 26, len(numbers) << 6):
+        inverse: Numbers = np.unique(numbers, return_inverse=True)[1]
+        return inverse
+    present = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
+    present[numbers] = True
+    return (np.cumsum(present) - 1)[numbers]

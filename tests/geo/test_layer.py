@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.geo.address import BITS, Network, Place, Version, prefix_around
-from geodns.geo.layer import Indexes, Layer, Starts, empty, flatten, merged, overlay, starts_of
+from geodns.geo.layer import Indexes, Layer, Starts, distinct, empty, flatten, merged, overlay, starts_of
 
 OUTSIDE = 99
 Prefixes = list[tuple[Network, int]]
@@ -147,3 +147,13 @@ def test_starts_of_the_last_address() -> None:
     """The highest addresses of both families survive the packing."""
     assert [2**32 - 1] == addresses_of(starts_of(4, [2**32 - 1]), 4)
     assert [0, 2**128 - 1] == addresses_of(starts_of(6, [0, 2**128 - 1]), 6)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0, 1, 2, 1 << 30])] * 3), min_size=1, max_size=12))
+def test_distinct_numbers_combinations(rows: list[tuple[int, int, int]]) -> None:
+    """Rows have one number exactly if they are equal, numbers leave no gap, each number's row is one of its own."""
+    one_of, number = distinct([np.array(column, dtype=np.int32) for column in zip(*rows, strict=True)], len(rows))
+
+    assert len(set(rows)) == len(one_of)
+    assert rows == [rows[one_of[found]] for found in number]
+    assert sorted(set(range(len(one_of)))) == sorted(set(number.tolist()))

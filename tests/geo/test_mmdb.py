@@ -20,7 +20,7 @@ from geodns.geo.atlas import Atlas
 from geodns.geo.database import read_record
 from geodns.geo.location import Location
 from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
-from geodns.geo.partition import Ipv6Cells, cells_of
+from geodns.geo.partition import cells_of
 from geodns.geo.rules import rule_of
 from geodns.geo.selector import parse
 from geodns.problem import Problem, ProblemsFound, Severity
@@ -187,7 +187,7 @@ def test_a_replaced_file_does_not_change_an_open_database(tmp_path: Path) -> Non
 def test_networks_longer_than_64_are_kept(tmp_path: Path) -> None:
     """A database may name parts of a /64, and their scopes are as long."""
     database = MmdbDatabase(mmdb.write(tmp_path / "a.mmdb", NETWORKS))
-    cells = Ipv6Cells(database.layer(6))
+    cells = cells_of(6, database.layer(6))
     asked = [0x2A00_0001_0002_0003_8000 << 48, 0x2A00_0001_0002_0003_C000 << 48]
 
     assert ["JP", ""] == [database.locations[cells.find(address).outcome].country for address in asked]
