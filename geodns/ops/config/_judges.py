@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
-from typing import NoReturn
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NoReturn, TypeVar
 
 import dns.exception
 import dns.rcode
@@ -12,13 +12,19 @@ import dns.rdatatype
 from pydantic_core import PydanticCustomError
 
 from geodns.geo import selector
+from geodns.geo.address import EMBEDDED
 from geodns.geo.countries import CONTINENTS, countries
-from geodns.ops.config._listen import BadListen, parse_listen
+from geodns.ops.config._listen import BadListen, parse_admin_listen, parse_listen
 from geodns.wire import names
 
+_MAX_POOL_PART = 63  # characters: room for three of them in any table
 _MAX_CHARACTER_STRING = 255  # octets, RFC 1035 §3.3
 _SUBDIVISION = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 REGION = re.compile(r"[a-z0-9][a-z0-9_-]*")
+POOL_PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_URL_PATH = re.compile(r"/[!-~]*")
+_Item = TypeVar("_Item")
 
 
 def shown(value: object) -> str:
@@ -43,7 +49,38 @@ def listen(text: str) -> str:
     return text
 
 
-def not_empty(items: tuple[str, ...]) -> tuple[str, ...]:
+def admin_listen(text: str) -> str:
+    try:
+        if text:
+            parse_admin_listen(text)
+    except BadListen as error:
+        refuse(str(error), 'write "127.0.0.1:9153", "unix:/run/geodns/admin.sock", or "" for no such door')
+    return text
+
+
+def host(text: str) -> str:
+    """A host name or IP literal without port, in lower case; "" for none."""
+    name = text.lower().removesuffix(".")
+    if name and not (_HOST.fullmatch(name) and len(name) <= 253) and not _is_address(name):
+        refuse(f"{shown(text)} is no host name", 'write a name or an IP address without port or brackets: "app.example.com"')
+    return name
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def not_empty_text(text: str) -> str:
+    if not text:
+        refuse("is empty", "write a name, or take it out")
+    return text
+
+
+def not_empty(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
     if not items:
         refuse("is empty", "list at least one")
     return items
@@ -59,6 +96,24 @@ def network(text: str) -> str:
             refuse(f"'{text}' is no network", 'write an address and a prefix length: "192.0.2.0/24"')
         refuse(f"'{text}' has bits set beyond its prefix", f'write "{meant}"')
     return text
+
+
+def looked_up_network(text: str) -> str:
+    """A network that addresses are looked up in: IPv4 inside IPv6 is looked up as IPv4, so it would never match."""
+    if "%" in text:
+        refuse(f"'{text}' names a link of this machine, by which no client is known", "take the % and what follows it out")
+    if inside := embedded_ipv4(ip_network(network(text))):
+        refuse(f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4", f'write the IPv4 network "{inside}"')
+    return text
+
+
+def embedded_ipv4(network: IPv4Network | IPv6Network) -> IPv4Network | None:
+    """The IPv4 network that an IPv6 network inside `EMBEDDED` stands for; None for any other network."""
+    for block, before in EMBEDDED.items():
+        if isinstance(network, IPv6Network) and network.subnet_of(block):
+            address = int(network.network_address) >> (96 - before) & 0xFFFF_FFFF
+            return IPv4Network((address, min(network.prefixlen - before, 32)), strict=False)
+    return None
 
 
 def client(text: str) -> str:
@@ -78,6 +133,33 @@ def address_or_none(text: str) -> str:
     except ValueError:
         refuse(f"'{text}' is no IP address", 'write one address: "192.0.2.1" or "2001:db8::1"')
     return text
+
+
+def endpoint_address(text: str) -> str:
+    """An address that can be answered, in its shortest form."""
+    try:
+        address = ip_address("" if "%" in text else text)
+    except ValueError:
+        refuse(f"{shown(text)} is no IP address", 'write one address without prefix length or port: "192.0.2.1" or "2001:db8::1"')
+    if address.version == 6 and address.ipv4_mapped:
+        refuse(f"'{text}' is an IPv4 address inside IPv6", f'write the IPv4 address "{address.ipv4_mapped}"')
+    kind = "an unspecified" if address.is_unspecified else "a multicast" if address.is_multicast else ""
+    if kind or text == "255.255.255.255":
+        refuse(f"'{text}' is {kind or 'the broadcast'} address", "write the address of one server")
+    return str(address)
+
+
+def url_path(text: str) -> str:
+    if not _URL_PATH.fullmatch(text):
+        refuse(
+            f"{shown(text)} is no path of a URL",
+            'begin it with "/", and write blanks and letters beyond ASCII as %20 and the like',
+        )
+    return text
+
+
+def path_or_none(text: str) -> str:
+    return path(text) if text else text
 
 
 def path(text: str) -> str:
@@ -123,11 +205,23 @@ def region_name(text: str) -> str:
     return text
 
 
+def pool_part_name(text: str) -> str:
+    if not POOL_PART.fullmatch(text) or len(text) > _MAX_POOL_PART:
+        refuse(f"{shown(text)} is no name here", f"use a-z, 0-9, - _ and ., a letter or digit first, at most {_MAX_POOL_PART}")
+    return text
+
+
+def site_name(text: str) -> str:
+    return pool_part_name(text) if text else text
+
+
 def selector_text(text: str) -> str:
     try:
         found = selector.parse(text)
     except ValueError as error:  # BadSelector, or a number too long for the interpreter
         refuse(str(error), 'write for example "country:DE"')
+    if isinstance(found, selector.NetSelector) and (inside := embedded_ipv4(found.network)):
+        refuse(f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4", f'write "net:{inside}"')
     if isinstance(found, selector.RegionSelector):
         refuse(f"'{text}' is a region inside a region, which is not allowed", "list that region's selectors instead")
     return text
@@ -141,6 +235,10 @@ def domain_name(text: str) -> str:
     except ValueError as error:  # BadName, or what the IDNA codec raises
         refuse(f"'{text}' is no domain name: {error}", 'write it in full: "www.example.com"')
     return text
+
+
+def domain_name_or_none(text: str) -> str:
+    return domain_name(text) if text else text
 
 
 def record_type(text: str) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
+_UNIX = "unix:"
+_MAX_SOCKET_PATH = 103  # octets: sun_path holds 104 with its NUL on BSD and macOS, 108 on Linux
+
 
 class BadListen(ValueError):
     """Text that names no address and port to listen on; the message says why."""
@@ -22,6 +25,28 @@ class Listen:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.family == 6 else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixListen:
+    """A socket of the file system to listen on, by its absolute path."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
+
+
+def parse_admin_listen(text: str) -> Listen | UnixListen:
+    """Read "unix:/run/geodns/admin.sock", or an address and port as `parse_listen` does; raises BadListen."""
+    if not text.startswith(_UNIX):
+        return parse_listen(text)
+    path = text.removeprefix(_UNIX)
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise BadListen(f"'{path}' is no absolute path of a socket")
+    if (octets := len(path.encode())) > _MAX_SOCKET_PATH:
+        raise BadListen(f"the path has {octets} octets, and a socket's at most {_MAX_SOCKET_PATH}")
+    return UnixListen(path)
 
 
 def parse_listen(text: str) -> Listen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,10 +11,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from geodns.ops.config._tables import Config
-from geodns.ops.config._together import faults_together
+from geodns.ops.config._together import faults_together, warnings_together
 from geodns.ops.config._words import Fault, dotted, fault_of, one_line, syntax_problem
-from geodns.ops.toml_lines import locate, nearest
-from geodns.problem import Problem, ProblemsFound
+from geodns.ops.toml_lines import KeyPath, locate, nearest
+from geodns.problem import Problem, ProblemsFound, Severity
 
 
 def load(path: Path) -> Config:
@@ -61,13 +62,18 @@ def parse(text: str, file: str = "<config>") -> Config:
     except ValidationError as error:
         found += (fault_of(details, lines) for details in error.errors(include_url=False))
     found += faults_together(document)
-    if config is None or found:
-        raise ProblemsFound(
-            sorted(
-                Problem(file, nearest(lines, path), one_line(f"{dotted(path)}: {what}"), remedy) for path, what, remedy in found
-            )
-        )
+    faults = _problems(found, file, lines, Severity.ERROR)
+    warnings = _problems(warnings_together(document), file, lines, Severity.WARNING)
+    if config is None or faults:
+        raise ProblemsFound(sorted(faults + warnings))
+    config._warnings = tuple(sorted(warnings))
     return config
+
+
+def _problems(found: Iterable[Fault], file: str, lines: dict[KeyPath, int], severity: Severity) -> list[Problem]:
+    return [
+        Problem(file, nearest(lines, path), one_line(f"{dotted(path)}: {what}"), remedy, severity) for path, what, remedy in found
+    ]
 
 
 def schema() -> dict[str, object]:

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, Strict, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from geodns.geo.countries import CONTINENTS
 from geodns.ops.config import _judges
+from geodns.ops.config._pools import Pool
+from geodns.ops.config._shapes import (
+    AddressOrNone,
+    AdminListenText,
+    CharacterString,
+    ClientText,
+    DomainName,
+    HostText,
+    Items,
+    Latitude,
+    ListenText,
+    Longitude,
+    NetworkText,
+    PathOrNone,
+    PathText,
+    PoolPartName,
+    RecordType,
+    RegionName,
+    ResponseCode,
+    SelectorText,
+    Table,
+    Workers,
+    pattern,
+)
+from geodns.problem import Problem
 
 
-def _pattern(pattern: str) -> Any:
-    """For editors only: the schema's pattern. The judge beside it decides, in words that a human can use."""
-    return Field(json_schema_extra={"pattern": pattern})
-
-
-Item = TypeVar("Item")
-Items = Annotated[tuple[Item, ...], Strict(strict=False)]  # TOML gives lists; what is frozen holds tuples
-ListenText = Annotated[str, AfterValidator(_judges.listen)]
-NetworkText = Annotated[str, AfterValidator(_judges.network)]
-ClientText = Annotated[str, AfterValidator(_judges.client)]
-PathText = Annotated[str, AfterValidator(_judges.path)]
-CharacterString = Annotated[str, AfterValidator(_judges.character_string)]
-RegionName = Annotated[str, AfterValidator(_judges.region_name), _pattern(f"^{_judges.REGION.pattern}$")]
-SelectorText = Annotated[str, AfterValidator(_judges.selector_text)]
-DomainName = Annotated[str, AfterValidator(_judges.domain_name)]
-Workers = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], BeforeValidator(_judges.workers)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Server(_Table):
+class Server(Table):
     """The gate: where queries come in, and how much of them."""
 
     listen: Annotated[Items[ListenText], AfterValidator(_judges.not_empty)] = Field(
@@ -43,7 +46,12 @@ class Server(_Table):
     )
     identity: CharacterString = Field(default="", description='This instance\'s name, told by NSID and id.server; "" = not told.')
     version: CharacterString = Field(default="", description='What version.server and version.bind answer; "" = not told.')
-    state: PathText = Field(default="/var/lib/geodns", description="Directory for what survives a restart.")
+    state: PathOrNone = Field(
+        default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.'
+    )
+    state_max_age: float = Field(
+        default=600.0, ge=0, le=31_536_000, description="Seconds after which a remembered state of checks is not used at a start."
+    )
     workers: Workers = Field(default=1, description='Processes that answer; "auto" = one for each core.')
     udp_payload_size: int = Field(
         default=1232, ge=512, le=4096, description="Largest UDP reply, in octets (RFC 9715); longer ones go by TCP."
@@ -60,34 +68,37 @@ class Server(_Table):
     )
 
 
-class Admin(_Table):
+class Admin(Table):
     """The keepers' door: metrics and the administrative API."""
 
-    listen: ListenText = Field(
-        default="127.0.0.1:9153", description="Address and port of metrics and API (HTTP); keep it off the internet."
+    listen: AdminListenText = Field(
+        default="127.0.0.1:9153",
+        description='Address and port of metrics and API (HTTP), or "unix:/path" of a socket; "" = no such door.',
+    )
+    token_file: PathOrNone = Field(
+        default="", description='File whose only line is the token to be shown; "" = none, which only loopback and unix allow.'
+    )
+    hosts: Items[Annotated[HostText, AfterValidator(_judges.not_empty_text)]] = Field(
+        default=(), description="Names in the Host header that are accepted besides those of the listen address."
     )
 
 
-class NetworkPlace(_Table):
+class NetworkPlace(Table):
     """What the operator knows about a network, before any database is asked."""
 
     continent: Annotated[str, AfterValidator(_judges.continent)] = Field(
         default="", description="AF, AN, AS, EU, NA, OC or SA.", json_schema_extra={"enum": ["", *CONTINENTS]}
     )
-    country: Annotated[str, AfterValidator(_judges.country), _pattern("^([A-Za-z]{2})?$")] = Field(
+    country: Annotated[str, AfterValidator(_judges.country), pattern("^([A-Za-z]{2})?$")] = Field(
         default="", description="ISO 3166-1 code of two letters."
     )
-    subdivision: Annotated[str, AfterValidator(_judges.subdivision), _pattern("^([A-Za-z]{2}-[A-Za-z0-9]{1,3})?$")] = Field(
+    subdivision: Annotated[str, AfterValidator(_judges.subdivision), pattern("^([A-Za-z]{2}-[A-Za-z0-9]{1,3})?$")] = Field(
         default="", description="ISO 3166-2 code, as in US-CA."
     )
     city: str = Field(default="", description="Name of the city; shown, never matched.")
     asn: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = Field(default=None, description="Number of the autonomous system.")
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = Field(
-        default=None, description="Decimal degrees, north positive; together with longitude."
-    )
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = Field(
-        default=None, description="Decimal degrees, east positive; together with latitude."
-    )
+    latitude: Latitude | None = Field(default=None, description="Decimal degrees, north positive; together with longitude.")
+    longitude: Longitude | None = Field(default=None, description="Decimal degrees, east positive; together with latitude.")
     region: str = Field(default="", description="A region of [regions] that holds these clients whatever it lists.")
 
     @model_validator(mode="after")
@@ -101,7 +112,7 @@ class NetworkPlace(_Table):
         return self
 
 
-class Geo(_Table):
+class Geo(Table):
     """The planet: where addresses are."""
 
     databases: Items[PathText] = Field(
@@ -115,7 +126,7 @@ class Geo(_Table):
     )
 
 
-class Ecs(_Table):
+class Ecs(Table):
     """EDNS Client Subnet (RFC 7871)."""
 
     enabled: bool = Field(default=True, description="Whether client subnets are used at all; false = no echo either.")
@@ -124,27 +135,27 @@ class Ecs(_Table):
     )
 
 
-class Zone(_Table):
+class Zone(Table):
     """A zone to serve."""
 
     name: DomainName = Field(description="The zone's name.")
     file: PathText = Field(description="Its master file (RFC 1035 §5).")
 
 
-class Expect(_Table):
+class Expect(Table):
     """An answer that must come out, checked at every load: one that does not refuses the load."""
 
     name: DomainName = Field(description="Name to ask for, in one of the zones.")
-    type: Annotated[str, AfterValidator(_judges.record_type)] = Field(default="A", description="Record type to ask for.")
+    type: RecordType = Field(default="A", description="Record type to ask for.")
     client: ClientText = Field(description="The client: an address, or a network as a client subnet names it.")
-    resolver: Annotated[str, AfterValidator(_judges.address_or_none)] = Field(
+    resolver: AddressOrNone = Field(
         default="", description='Address of the resolver that asks for the client; "" = the client itself asks.'
     )
     answer: Items[str] = Field(default=(), description="RDATA that must be answered, in any order; [] = none.")
-    rcode: Annotated[str, AfterValidator(_judges.rcode)] = Field(default="NOERROR", description="Response code.")
+    rcode: ResponseCode = Field(default="NOERROR", description="Response code.")
 
 
-class Config(_Table):
+class Config(Table):
     """A whole configuration. Its values have been judged one by one and together; no file that it names was opened."""
 
     server: Server = Field(default_factory=Server, description=Server.__doc__)
@@ -154,15 +165,22 @@ class Config(_Table):
         default_factory=dict, description="Names for lists of selectors, for use in GEO records and geo.networks."
     )
     ecs: Ecs = Field(default_factory=Ecs, description=Ecs.__doc__)
+    pools: dict[PoolPartName, Pool] = Field(default_factory=dict, description="Pools of endpoints, by name, for POOL records.")
     zones: Items[Zone] = Field(default=(), description="The zones to serve.")
     expect: Items[Expect] = Field(default=(), description="Answers that must come out, or the load is refused.")
 
     _directory: Path = PrivateAttr(default_factory=Path)
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @property
     def directory(self) -> Path:
         """Where relative paths start: the directory of the file that was loaded, or else the current one."""
         return self._directory
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed but seldom meant, in the order of the file."""
+        return self._warnings
 
     def path(self, text: str) -> Path:
         """A path of the configuration, seen from where the process runs."""

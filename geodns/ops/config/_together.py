@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pydantic_core import PydanticCustomError
 
 from geodns.ops.config._judges import domain_name
-from geodns.ops.config._listen import BadListen, Listen, parse_listen
+from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
+from geodns.ops.config._pools_together import pool_faults, pool_warnings
+from geodns.ops.config._raw import array, table, text_of
 from geodns.ops.config._tables import Admin, Server
 from geodns.ops.config._words import Fault, dotted
 from geodns.ops.toml_lines import KeyPath
@@ -24,13 +26,20 @@ def faults_together(document: dict[str, object]) -> Iterator[Fault]:
     yield from _listened_twice(document)
     yield from _networks_at_odds(document)
     yield from _zones_and_expectations(document)
+    yield from _open_door(document)
+    yield from pool_faults(document)
+
+
+def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
+    """What is allowed but seldom meant."""
+    yield from pool_warnings(document)
 
 
 def _listened_twice(document: dict[str, object]) -> Iterator[Fault]:
-    server = _table(document, "server")
-    listens: Sequence[object] = _array(server, "listen") if "listen" in server else Server().listen
+    server = table(document, "server")
+    listens: Sequence[object] = array(server, "listen") if "listen" in server else Server().listen
     wanted: list[tuple[KeyPath, object]] = [(("server", "listen", index), text) for index, text in enumerate(listens)]
-    wanted.append((("admin", "listen"), _table(document, "admin").get("listen", Admin().listen)))
+    wanted.append((("admin", "listen"), table(document, "admin").get("listen", Admin().listen)))
     seen: dict[Listen, KeyPath] = {}
     for path, text in wanted:
         try:
@@ -45,10 +54,24 @@ def _listened_twice(document: dict[str, object]) -> Iterator[Fault]:
             seen[listen] = path
 
 
+def _open_door(document: dict[str, object]) -> Iterator[Fault]:
+    """Whoever reaches the administrative API may reload and drain: beyond this machine it takes a token."""
+    admin = table(document, "admin")
+    if admin.get("token_file"):
+        return
+    try:
+        listen = parse_admin_listen(text_of(admin, "listen", Admin().listen))
+    except BadListen:  # or "", which opens no door
+        return
+    if not isinstance(listen, UnixListen) and not ip_address(listen.host).is_loopback:
+        remedy = 'add token_file = "…", or listen on 127.0.0.1, [::1] or "unix:/run/geodns/admin.sock"'
+        yield ("admin", "listen"), f"'{listen}' is open to other machines, and there is no token", remedy
+
+
 def _networks_at_odds(document: dict[str, object]) -> Iterator[Fault]:
-    regions = _table(document, "regions")
+    regions = table(document, "regions")
     seen: dict[IPv4Network | IPv6Network, str] = {}
-    for text, place in _table(_table(document, "geo"), "networks").items():
+    for text, place in table(table(document, "geo"), "networks").items():
         path = ("geo", "networks", text)
         try:
             network = ip_network(text)
@@ -70,7 +93,7 @@ def _networks_at_odds(document: dict[str, object]) -> Iterator[Fault]:
 def _zones_and_expectations(document: dict[str, object]) -> Iterator[Fault]:
     zones: dict[names.Name, KeyPath] = {}
     judgeable = True
-    for index, zone in enumerate(_array(document, "zones")):
+    for index, zone in enumerate(array(document, "zones")):
         name = _name(zone)
         if name is None:
             judgeable = False  # an expectation may be meant for the zone whose name cannot be read
@@ -80,7 +103,7 @@ def _zones_and_expectations(document: dict[str, object]) -> Iterator[Fault]:
             zones[name] = ("zones", index)
     if not judgeable:
         return
-    for index, expect in enumerate(_array(document, "expect")):
+    for index, expect in enumerate(array(document, "expect")):
         name = _name(expect)
         if name is not None and zones.keys().isdisjoint(names.suffixes(name)):
             yield ("expect", index, "name"), f"'{names.to_text(name)}' is in none of the zones", "add its zone to [[zones]]"
@@ -92,14 +115,3 @@ def _name(table: object) -> names.Name | None:
         return names.from_text(domain_name(text)) if isinstance(text, str) else None
     except PydanticCustomError:
         return None
-
-
-def _table(table: dict[str, object], key: str) -> dict[str, object]:
-    """A table as far as it is one; the models complain where it is not."""
-    found = table.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _array(table: dict[str, object], key: str) -> list[object]:
-    found = table.get(key)
-    return found if isinstance(found, list) else []

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from geodns.ops.config._judges import shown
+from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, NetworkPlace, Server, Zone
 from geodns.ops.toml_lines import KeyPath
 from geodns.problem import Problem
@@ -43,7 +44,7 @@ def fault_of(details: ErrorDetails, lines: dict[KeyPath, int]) -> Fault:
         case "refused":
             return path, str(limits["what"]), str(limits["remedy"])
         case "missing":
-            return path, "is missing", f"add {path[-1]} = …"
+            return path, "is missing", _list_remedy(path) if _is_list_of_tables(path) else f"add {path[-1]} = …"
         case "extra_forbidden":
             return path, "no such key", _nearest_key(path)
         case "string_type":
@@ -56,6 +57,8 @@ def fault_of(details: ErrorDetails, lines: dict[KeyPath, int]) -> Fault:
             return path, f"expected true or false, found {_kind(value)}", "write true or false without quotes"
         case "tuple_type":
             return path, f"expected a list, found {_kind(value)}", _list_remedy(path)
+        case "literal_error":
+            return path, f"{_kind(value)} is none of its values", _choice_remedy(value, str(limits["expected"]))
         case "dict_type" | "model_type":
             return path, f"expected a table, found {_kind(value)}", "write it as a table of key = value"
         case "greater_than_equal" | "less_than_equal" | "greater_than" | "finite_number" as kind:
@@ -64,8 +67,18 @@ def fault_of(details: ErrorDetails, lines: dict[KeyPath, int]) -> Fault:
             return path, details["msg"], "see the configuration's JSON Schema"
 
 
+def _is_list_of_tables(path: KeyPath) -> bool:
+    return path in {("zones",), ("expect",)} or (len(path) == 3 and path[0] == "pools" and path[2] == "endpoints")
+
+
 def _list_remedy(path: KeyPath) -> str:
-    return f"begin each with a line [[{path[0]}]]" if path in {("zones",), ("expect",)} else "write it in brackets: [ … ]"
+    return f"begin each with a line [[{dotted(path)}]]" if _is_list_of_tables(path) else "write it in brackets: [ … ]"
+
+
+def _choice_remedy(value: object, expected: str) -> str:
+    """`expected` is pydantic's list: 'a', 'b' or 'c'."""
+    close = get_close_matches(value.lower(), re.findall("'([^']*)'", expected), 1) if isinstance(value, str) else []
+    return f"did you mean '{close[0]}'?" if close else f"write {expected}"
 
 
 def _range_remedy(kind: str, limits: dict[str, Any]) -> str:
@@ -99,6 +112,12 @@ def _table_at(path: KeyPath) -> type[BaseModel]:
             return NetworkPlace
         case ("ecs",):
             return Ecs
+        case ("pools", _):
+            return Pool
+        case ("pools", _, "check"):
+            return Check
+        case ("pools", _, "endpoints", _):
+            return Endpoint
         case ("zones", _):
             return Zone
         case ("expect", _):
