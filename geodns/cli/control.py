@@ -1,0 +1,177 @@
+"""Owns the verbs that speak with the running daemon: `status`, `reload`, `drain`, `undrain`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from geodns.cli.output import PROBLEMS_FOUND, ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems
+from geodns.ops import config as configuration
+from geodns.ops.control import Control, ControlError, read_token
+from geodns.problem import Problem, ProblemsFound, Severity
+
+ReasonOption = Annotated[str, typer.Option(help="Why; the daemon logs it.")]
+
+_WATCHED_EVERY = 1.0  # s
+
+
+@contextlib.contextmanager
+def running(config: Path | None) -> Iterator[Control]:
+    """The daemon of a configuration; whatever hinders is shown with its remedy, and ends with exit code 1."""
+    try:
+        loaded = configuration.load(config_path(config))
+        token = read_token(loaded.path(loaded.admin.token_file)) if loaded.admin.token_file else ""
+    except ProblemsFound as found:
+        refuse(found.problems)
+    try:
+        with Control(loaded.admin.listen, token) as control:
+            yield control
+    except ControlError as error:
+        _fail(error)
+
+
+def _fail(error: ControlError) -> NoReturn:
+    show_problems([Problem("", 0, str(error), error.remedy)])
+    raise typer.Exit(PROBLEMS_FOUND)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how the running daemon is: ready or not and why, what it serves, its pools, its last reload."""
+    with running(config) as control:
+        if watch:
+            _watch(control, as_json=as_json)
+        elif as_json:
+            say_json(control.status())
+        else:
+            say("\n".join(_lines(control.status())))
+
+
+def _watch(control: Control, *, as_json: bool) -> None:
+    """Draw over the last one on a terminal; else one document or block after the other. A daemon that is gone may come back."""
+    console = Console()
+    live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal and not as_json else None
+    with contextlib.suppress(KeyboardInterrupt), live or contextlib.nullcontext():
+        while True:
+            text = _told(control, as_json=as_json)
+            if live:
+                live.update(Text(text), refresh=True)
+            else:
+                say(text)
+                sys.stdout.flush()
+            time.sleep(_WATCHED_EVERY)
+
+
+def _told(control: Control, *, as_json: bool) -> str:
+    try:
+        told = control.status()
+    except ControlError as error:
+        return json.dumps({"error": str(error), "remedy": error.remedy}) if as_json else f"{error} ({error.remedy})"
+    return json.dumps(told) if as_json else "\n".join(_lines(told))
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """A status for humans."""
+    rows = [
+        ("geodns", f"{told['version']}, process {told['pid']}, up for {lasted(told['uptime'])}"),
+        ("state", _state(told)),
+        ("serving", f"generation {told['generation']}, loaded {moment(told['loaded_at'])}, zones {told['zones']}"),
+        ("reload", _last_reload(told["last_reload"])),
+        ("listening", ", ".join(told["listening"]) or "nowhere"),
+        ("workers", ", ".join(f"{worker['slot']}: process {worker['pid']}" for worker in told["workers"]) or "none"),
+        ("rates", ", ".join(f"{name} {rate:,.1f}/s" for name, rate in told["rates"].items()) or "none"),
+        ("pools", ", ".join(f"{name} {state}" for name, state in told["pools"].items()) or "none"),
+        ("overrides", str(told["overrides"])),
+    ]
+    return [f"{label:<11}{value}" for label, value in rows]
+
+
+def _state(told: dict[str, Any]) -> str:
+    state = "ready" if not told["ready"] else f"NOT READY: {'; '.join(told['ready'])}"
+    return f"{state}, drained" if told["draining"] else state
+
+
+def _last_reload(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "none since the start"
+    outcome = "accepted" if last["accepted"] else f"REFUSED with {len(last['problems'])} problems"
+    return f"{outcome} {moment(last['at'])}, took {last['seconds']:.2f} s"
+
+
+def moment(unix: float) -> str:
+    """A point in time for humans, in UTC; "never" for none."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if unix else "never"
+
+
+def lasted(seconds: float) -> str:
+    """A length of time for humans, in its two largest units."""
+    parts: list[str] = []
+    left = int(seconds)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def reload(
+    force: Annotated[bool, typer.Option("--force", help="Accept also what takes a large part of a zone away.")] = False,
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reload configuration, zones and databases, wait for it, and print every problem; exit code 1 if it was refused."""
+    with running(config) as control:
+        told = control.reload(force=force, reason=reason)
+    problems = [_problem(each) for each in told["problems"]]
+    if as_json:
+        say_json(told)
+    else:
+        show_problems(problems, to_stderr=not told["accepted"])
+        if told["accepted"]:
+            say(f"reloaded: generation {told['generation']}")
+        else:
+            Console(stderr=True, soft_wrap=True, highlight=False).print(
+                f"refused: generation {told['generation']} is still served", style="bold red"
+            )
+    if not told["accepted"]:
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+def _problem(told: dict[str, Any]) -> Problem:
+    return Problem(told["file"], told["line"], told["message"], told["remedy"], Severity(told["severity"]))
+
+
+def drain(reason: ReasonOption = "", config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Take this instance out of service: it goes on answering, says that it is not ready, and is announced no more."""
+    with running(config) as control:
+        told = control.drain(reason)
+    _say_done("drained: it answers, but says that it is not ready; `geodns undrain` ends it", told, as_json=as_json)
+
+
+def undrain(reason: ReasonOption = "", config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Put this instance into service again."""
+    with running(config) as control:
+        told = control.undrain(reason)
+    _say_done("in service again", told, as_json=as_json)
+
+
+def _say_done(text: str, told: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(told)
+    else:
+        say(text)
