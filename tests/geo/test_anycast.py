@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns.geo.anycast import AnycastPrefix, read_list, shipped
+from geodns.geo.anycast import AnycastPrefix, read, read_list, shipped
 from geodns.problem import Problem, Severity
 
 Network = IPv4Network | IPv6Network
@@ -227,6 +228,21 @@ def test_an_entry_carries_its_list_and_evidence(tmp_path: Path) -> None:
     )[0]
 
 
+@pytest.mark.parametrize(("asn", "operator"), [("13335", "AS13335"), ("AS42_43", "AS42 AS43"), ("", ""), ("-", "")])
+def test_an_as_number_names_the_operator(tmp_path: Path, asn: str, operator: str) -> None:
+    """A column ASN tells who announces a prefix, in the census's way of writing several."""
+    assert [operator] == [entry.operator for entry in read_list(written(tmp_path, f"prefix,ASN\n1.1.1.0/24,{asn}\n"))[0]]
+
+
+@pytest.mark.parametrize("keep_rest", [False, True])
+@given(text=st.text(st.sampled_from('19.:/,\n"#-ae prefixASN_'), max_size=80))
+def test_no_text_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, text: str, keep_rest: bool) -> None:
+    """Any text is entries or problems: never an exception, never silence, and no entry beside an error."""
+    found, faults = read_list(written(tmp_path_factory.getbasetemp(), text), keep_rest=keep_rest)
+
+    assert bool(found) != any(fault.is_error for fault in faults)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -254,10 +270,12 @@ def test_same_prefix_is_kept_once_and_overlaps_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "cells", "trusted"),
     [
-        (LACES, "3,1.1.1.0/24", False),
-        (LACES, "4,1.1.1.0/24", True),
-        ("", "3,-", False),
-        ("", "4,-", True),
+        (LACES, "1,1.1.1.0/24", False),
+        (LACES, "2,1.1.1.0/24", True),
+        ("", "1,-", False),
+        ("", "2,-", True),
+        ("prefix,number_of_sites\n", "3", False),
+        ("prefix,number_of_sites\n", "4", True),
         (METHODS, "3,3,1,False,-,1,[]", False),
         (METHODS, "3,4,0,False,-,1,[]", True),
         (METHODS, "0,,2.0,False,-,1,[]", True),
@@ -266,7 +284,7 @@ def test_same_prefix_is_kept_once_and_overlaps_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_entries_need_sites_enough(tmp_path: Path, head: str, cells: str, trusted: bool) -> None:
-    """More than 3 sites by anycast probing or more than 1 by latency make an entry believed; others are counted."""
+    """More than 3 sites by anycast probing or more than 1 by latency, as in the short form, make an entry believed."""
     text = f"{head}1.1.1.0/24,{cells}\n8.8.8.0/24,9,9,9,9,9,9,9\n" if head else f"1.1.1.0/24,{cells}\n8.8.8.0/24,9,-\n"
 
     found, faults = read_list(written(tmp_path, text))
@@ -295,12 +313,15 @@ def test_entries_need_sites_enough(tmp_path: Path, head: str, cells: str, truste
     ],
 )
 def test_a_bad_line_is_named_with_its_remedy(tmp_path: Path, line: str, message: str, remedy: str) -> None:
-    """A line that is no entry is an error at its file and line, and the lines around it are still read."""
+    """A line that is no entry is an error at its file and line, and nothing is kept; or a warning where the rest is kept."""
     path = written(tmp_path, f"# list\n9.9.9.0/24\n{line}\n8.8.8.0/24\n")
 
     found, faults = read_list(path)
+    rest, warnings = read_list(path, keep_rest=True)
 
-    assert [str(entry.network) for entry in found] == [("9.9.9.0/24"), ("8.8.8.0/24")]
+    assert [] == found
+    assert ["9.9.9.0/24", "8.8.8.0/24"] == [str(entry.network) for entry in rest]
+    assert [replace(fault, severity=Severity.WARNING) for fault in faults] == warnings
     assert [(str(path), 3, True)] == [(fault.file, fault.line, fault.is_error) for fault in faults]
     assert message in faults[0].message
     assert remedy in faults[0].remedy
@@ -318,7 +339,15 @@ def test_every_bad_line_is_reported(tmp_path: Path) -> None:
     assert list(range(1, 41)) == [fault.line for fault in problems(tmp_path, "no prefix\n" * 40)]
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# only words, 2026-10-31\n", LACES, "prefix\n", f"{LACES}1.1.1.0/24,2,-\n"])
+def test_of_very_many_bad_lines_a_hundred_are_shown(tmp_path: Path) -> None:
+    """A file of another kind shows a hundred problems and the number of the others."""
+    found = problems(tmp_path, "no prefix\n" * 1234)
+
+    assert 101 == len(found)
+    assert ("1134 more lines are bad", True) == (found[-1].message, found[-1].is_error)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only words, 2026-10-31\n", LACES, "prefix\n", f"{LACES}1.1.1.0/24,1,-\n"])
 def test_a_list_without_prefixes_is_an_error(tmp_path: Path, text: str) -> None:
     """An empty list is a failed download, not a planet without anycast."""
     assert [fault.message for fault in problems(tmp_path, text) if fault.is_error] == ["no anycast prefix in this list"]
@@ -344,3 +373,112 @@ def test_a_binary_file_is_an_error(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_prefix(tmp_path: Path) -> None:
     """Lists saved by editors that write a byte order mark are read."""
     assert kept(tmp_path, "\ufeff1.1.1.0/24\n") == ["1.1.1.0/24"]
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def snapshots(folder: Path, **texts: str) -> Path:
+    """Files named by day, `d01` for anycatch-2026-11-01.txt; the pattern that names all of them."""
+    for name, text in texts.items():
+        (folder / f"anycatch-2026-11-{name[1:]}.txt").write_text(text)
+    return folder / "anycatch-*.txt"
+
+
+def test_a_prefix_counts_in_half_of_the_snapshots(tmp_path: Path) -> None:
+    """Of four snapshots two are enough, one is not; evidence is the newest one's that has it."""
+    pattern = snapshots(
+        tmp_path,
+        d01="1.1.1.0/24,1.1.1.1\n9.9.9.0/24,9.9.9.9\n",
+        d02="1.1.1.0/24,1.1.1.2\n",
+        d03="8.8.8.0/24,8.8.8.8\n",
+        d04="8.8.8.0/24,8.8.8.9\n",
+    )
+    found, faults = read(pattern)
+
+    assert [] == faults
+    assert [
+        AnycastPrefix(IPv4Network(network), "", "listed", f"in 2 of 4 snapshots: probed at {probed}", str(pattern), as_of)
+        for network, probed, as_of in [("1.1.1.0/24", "1.1.1.2", "2026-11-02"), ("8.8.8.0/24", "8.8.8.9", "2026-11-04")]
+    ] == found
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([IPv4Network((n << 8, 24)) for n in range(65536 * 8, 65536 * 8 + 6)]), min_size=1, unique=True),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_half_is_counted_exactly(tmp_path_factory: pytest.TempPathFactory, days: list[list[IPv4Network]]) -> None:
+    """For any snapshots those prefixes are kept that at least half of them have, each once."""
+    folder = tmp_path_factory.mktemp("days", numbered=True)
+    pattern = snapshots(folder, **{f"d{day:02}": "\n".join(map(str, has)) for day, has in enumerate(days, start=1)})
+    found, faults = read(pattern)
+
+    every = {network for has in days for network in has}
+    expected = {network for network in every if 2 * sum(network in has for has in days) >= len(days)}
+    assert [] == faults
+    assert sorted(expected) == sorted(entry.network for entry in found)
+
+
+def test_families_side_by_side_are_counted_apart(tmp_path: Path) -> None:
+    """A list of IPv6 among lists of IPv4 makes neither rarer."""
+    pattern = snapshots(tmp_path, d01="1.1.1.0/24\n", d02="1.1.1.0/24\n", d03="8.8.8.0/24\n1.1.1.0/24\n", d04="2001:db8::/32\n")
+
+    assert ["1.1.1.0/24", "2001:db8::/32"] == [str(entry.network) for entry in read(pattern)[0]]
+
+
+@pytest.mark.parametrize("names", [("2026/11/01/v4.csv", "2026/11/02/v4.csv"), ("v4.20261101.csv", "v4.20261102.csv")])
+def test_dates_are_read_from_paths(tmp_path: Path, names: tuple[str, str]) -> None:
+    """A date may stand in the name of the file or in those of its directories."""
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1.1.1.0/24\n")
+    found, faults = read(tmp_path / ("*/*/*/v4.csv" if "/" in names[0] else "v4.*.csv"))
+
+    assert ([], ["2026-11-02"]) == (faults, [entry.as_of for entry in found])
+
+
+def test_a_directory_is_its_files(tmp_path: Path) -> None:
+    """A directory names all its files but hidden ones as snapshots."""
+    snapshots(tmp_path, d01="1.1.1.0/24\n", d02="1.1.1.0/24\n")
+    (tmp_path / ".part").write_text("half a downl")
+
+    assert [("1.1.1.0/24", str(tmp_path))] == [(str(entry.network), entry.source) for entry in read(tmp_path)[0]]
+
+
+def test_one_file_is_a_list_by_itself(tmp_path: Path) -> None:
+    """What has no `*` and is no directory is read as a list."""
+    path = written(tmp_path, "1.1.1.0/24\n")
+
+    assert read_list(path) == read(path)
+
+
+def test_a_snapshot_without_date_is_a_warning(tmp_path: Path) -> None:
+    """It counts, but nobody knows which is the newest; a date in a comment is one too."""
+    (tmp_path / "a.txt").write_text("# 2026-11-01\n1.1.1.0/24\n")
+    (tmp_path / "b.txt").write_text("1.1.1.0/24\n")
+    found, faults = read(tmp_path / "*.txt")
+
+    assert [("1.1.1.0/24", "2026-11-01")] == [(str(entry.network), entry.as_of) for entry in found]
+    assert [(str(tmp_path / "b.txt"), False)] == [(fault.file, fault.is_error) for fault in faults]
+
+
+@pytest.mark.parametrize(
+    ("day", "message"),
+    [("1.1.1.0/24\nrubbish\n", "'rubbish' is no prefix"), ("", "no anycast prefix in this list")],
+)
+def test_one_bad_snapshot_refuses_all(tmp_path: Path, day: str, message: str) -> None:
+    """A torn download among snapshots is an error of that file, and nothing is kept."""
+    found, faults = read(snapshots(tmp_path, d01="1.1.1.0/24\n", d02=day))
+
+    assert ([], [(str(tmp_path / "anycatch-2026-11-02.txt"), message)]) == (
+        found,
+        [(fault.file, fault.message) for fault in faults if fault.is_error],
+    )
+
+
+def test_no_snapshot_is_an_error(tmp_path: Path) -> None:
+    """A pattern that means no file is a mistake, not a planet without anycast."""
+    assert [(str(tmp_path / "*.txt"), True)] == [(fault.file, fault.is_error) for fault in read(tmp_path / "*.txt")[1]]

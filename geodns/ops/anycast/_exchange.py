@@ -1,0 +1,180 @@
+"""Owns one question to one server from one source port, and its reply; refuses to know what is asked for and why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from time import perf_counter
+
+import asyncio_dgram
+from dnslib import CLASS, EDNS0, QTYPE, DNSError, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
+
+from geodns.problem import Problem, ProblemsFound
+
+NSID = 3  # RFC 5001
+CLIENT_SUBNET = 8  # RFC 7871
+_PAYLOAD = 1232  # octets, RFC 9715
+_LOOK = 0.05  # s: how soon a refusal is noticed, which the stream keeps to itself while one waits for a datagram
+# What dnslib raises on hostile octets: it recurses on chains of pointers, and unpacks before it looks.
+_UNREADABLE = (DNSError, ValueError, IndexError, KeyError, RecursionError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where questions go: an IP address and a port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply to our question, and how long it took from send to receive, in milliseconds."""
+
+    message: DNSRecord
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """No reply: `why` is what was seen instead."""
+
+    why: str
+
+
+Reply = Answered | Silent
+
+
+async def find(name: str, port: int) -> Server:
+    """The server that a name or an address means, by the system's own order; `ProblemsFound` if it means none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        raise ProblemsFound([Problem("", 0, f"'{name}' is no address, and no host of that name is known")]) from None
+    return Server(str(found[0][4][0]), port)
+
+
+def question(
+    name: str, rdtype: str, rdclass: str = "IN", *, nsid: bool = False, subnet: IPv4Network | IPv6Network | None = None
+) -> DNSRecord:
+    """A query with EDNS, without recursion desired; `nsid` asks for the instance's name, `subnet` names the client."""
+    options = [EDNSOption(NSID, b"")] if nsid else []
+    if subnet is not None:
+        octets = subnet.network_address.packed[: (subnet.prefixlen + 7) // 8]
+        head = struct.pack("!HBB", 1 if subnet.version == 4 else 2, subnet.prefixlen, 0)
+        options.append(EDNSOption(CLIENT_SUBNET, head + octets))
+    made = DNSRecord(
+        DNSHeader(id=secrets.randbelow(1 << 16), rd=0), q=DNSQuestion(name, getattr(QTYPE, rdtype), getattr(CLASS, rdclass))
+    )
+    made.add_ar(EDNS0(udp_len=_PAYLOAD, opts=options))
+    return made
+
+
+class Flow:
+    """One connected UDP socket on a port that the system chose: every question of it takes one way through load balancers."""
+
+    def __init__(self, stream: asyncio_dgram.DatagramClient, server: Server) -> None:
+        self._stream = stream
+        self.server = server
+        self.port = int(stream.sockname[1])
+
+    async def ask(self, asked: DNSRecord, timeout: float) -> Reply:
+        """Send a question and wait for its reply; a truncated one is asked again by TCP. Nothing is raised."""
+        began = perf_counter()
+        try:
+            await self._stream.send(asked.pack())
+            while (left := began + timeout - perf_counter()) > 0:
+                octets = await self._receive(min(left, _LOOK))
+                took = (perf_counter() - began) * 1000
+                message = _reply_to(asked, octets)
+                if message is not None:
+                    return await _by_tcp(self.server, asked, timeout) if message.header.tc else Answered(message, took)
+        except OSError as fault:
+            return Silent(fault.strerror or str(fault))
+        except asyncio_dgram.TransportClosed:
+            return Silent("the socket was closed")
+        return Silent(f"no reply in {timeout:g} s")
+
+    async def _receive(self, seconds: float) -> bytes:
+        """One datagram; none in that time is no octets. Raises the OSError that the socket has met."""
+        try:
+            octets, _ = await asyncio.wait_for(self._stream.recv(), seconds)
+        except TimeoutError:
+            _ = self._stream.exception  # a property that raises
+            return b""
+        return bytes(octets)
+
+
+@contextlib.asynccontextmanager
+async def flow(server: Server) -> AsyncIterator[Flow]:
+    """Open a flow and close it; `ProblemsFound` where this machine has no way to the server."""
+    try:
+        stream = await asyncio_dgram.connect((server.address, server.port))
+    except OSError as fault:
+        problem = Problem("", 0, f"{server} cannot be reached: {fault.strerror or fault}", "ask from a machine that has a route")
+        raise ProblemsFound([problem]) from None
+    try:
+        yield Flow(stream, server)
+    finally:
+        stream.close()
+
+
+async def _by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+    octets = asked.pack()
+    began = perf_counter()
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(server.address, server.port)
+            try:
+                writer.write(len(octets).to_bytes(2, "big") + octets)
+                message = _reply_to(asked, await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except TimeoutError:
+        return Silent(f"the reply was truncated, and none came by TCP in {timeout:g} s")
+    except (OSError, EOFError) as fault:
+        return Silent(f"the reply was truncated, and by TCP: {fault}")
+    return Silent("the reply by TCP cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
+
+
+def _reply_to(asked: DNSRecord, octets: bytes) -> DNSRecord | None:
+    """The message, if it is a reply to this very question; anything else is somebody's noise."""
+    if len(octets) < 12 or octets[:2] != asked.header.id.to_bytes(2, "big"):
+        return None
+    try:
+        message = DNSRecord.parse(octets)
+        wanted, got = asked.q, message.q
+        fits = message.header.qr and got.qname == wanted.qname and (got.qtype, got.qclass) == (wanted.qtype, wanted.qclass)
+    except _UNREADABLE:
+        return None
+    return message if fits else None
+
+
+def option(message: DNSRecord, code: int) -> bytes | None:
+    """The data of an EDNS option of a message; None without that option."""
+    for record in message.ar:
+        if record.rtype == QTYPE.OPT:
+            for held in record.rdata:
+                if held.code == code:
+                    return bytes(held.data)
+    return None
+
+
+def printable(octets: bytes) -> str:
+    """What a stranger calls itself, safe to print: ASCII as it is, else RFC 4343's `\\DDD`; all else in hex."""
+    if octets and all(0x20 <= octet < 0x7F for octet in octets):
+        return octets.decode("ascii")
+    if any(0x20 <= octet < 0x7F for octet in octets):
+        return "".join(chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}" for octet in octets)
+    return octets.hex()

@@ -1,0 +1,64 @@
+"""One question and its reply: nothing that a stranger sends breaks the asker, and only a reply to the question counts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from dnslib import CNAME, PTR, QTYPE, RR, TXT, A, DNSRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodns.ops.anycast._exchange import NSID, _reply_to, option, printable, question
+from geodns.ops.anycast._identity import _text
+from geodns.ops.anycast._sweep import _data, _scope
+from tests.support.instances import identity
+
+ASKED = question("www.example.com", "A", nsid=True)
+
+
+def rich_reply() -> bytes:
+    """A reply with every kind of thing that is looked at."""
+    reply = identity(ASKED, nsid=b"ams1", names={})
+    for kind, rdata in (("CNAME", CNAME("a.example.net")), ("A", A("192.0.2.1")), ("TXT", TXT("x")), ("PTR", PTR("b.example"))):
+        reply.add_answer(RR("www.example.com", getattr(QTYPE, kind), ttl=60, rdata=rdata))
+    return bytes(reply.pack())
+
+
+RICH = rich_reply()
+
+
+def look_at(octets: bytes) -> DNSRecord | None:
+    """All that is done with a reply."""
+    message = _reply_to(ASKED, octets)
+    if message is not None:
+        for read in (_text, _scope, partial(_data, rdtype="A"), partial(option, code=NSID)):
+            read(message)
+    return message
+
+
+def test_the_reply_to_the_question_counts() -> None:
+    """Id, question and the QR bit are those of the question."""
+    message = look_at(RICH)
+
+    assert message is not None
+    assert (b"ams1", ("192.0.2.1",)) == (option(message, NSID), _data(message, "A"))
+
+
+@given(st.lists(st.tuples(st.integers(2, len(RICH) - 1), st.integers(0, 255)), max_size=6), st.integers(0, len(RICH)))
+def test_no_octets_break_the_asker(changes: list[tuple[int, int]], length: int) -> None:
+    """A reply with any octets changed and cut anywhere is read or left, never an exception."""
+    octets = bytearray(RICH)
+    for at, value in changes:
+        octets[at] = value
+    look_at(bytes(octets))
+    look_at(bytes(octets[:length]))
+
+
+@given(st.binary(max_size=60))
+def test_what_is_printed_is_printable(octets: bytes) -> None:
+    """Whatever a stranger calls itself becomes ASCII that no terminal obeys; plain ASCII stays as it is."""
+    text = printable(octets)
+
+    assert text.isascii()
+    assert text.isprintable()
+    assert not octets or not octets.isascii() or not octets.decode().isprintable() or octets.decode() == text
