@@ -314,10 +314,11 @@ def schema_keys() -> dict[str, str]:
 
     def walk(prefix: str, table: dict[str, Any]) -> None:
         for name, value in table["properties"].items():
-            inner = value.get("$ref") or value.get("items", {}).get("$ref") or value.get("additionalProperties", {}).get("$ref")
+            [named] = value.get("patternProperties", {"": {}}).values()
+            inner = value.get("$ref") or (value.get("items") or value.get("additionalProperties") or named).get("$ref")
             dotted = f"{prefix}{name}"
             if inner:
-                depth = "[]" if "items" in value else "" if "$ref" in value else ".PREFIX"
+                depth = "[]" if "items" in value else "" if "$ref" in value else ".NAME" if named else ".PREFIX"
                 walk(f"{dotted}{depth}.", schema["$defs"][inner.rpartition("/")[2]])
             elif name in table.get("required", ()):
                 found[dotted] = "required"

@@ -1,31 +1,72 @@
 """Owns the judgement: which records a client gets and why; refuses to know sockets, clocks, chance and files."""
 
 from geodns.answer.authoritative import Judgement, Selection, Step, judge
+from geodns.answer.census import LATENCIES, Census
 from geodns.answer.compiled import compile_answers
 from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
 from geodns.answer.fastpath import Datagram, matcher, sender
 from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
+from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
+from geodns.answer.pools import (
+    ALL_UNKNOWN,
+    QUIET,
+    Draw,
+    Endpoint,
+    Health,
+    Moment,
+    Pool,
+    PoolAddress,
+    Standing,
+    Standings,
+    Steering,
+    Verdict,
+    WhenAllDown,
+    Word,
+)
 from geodns.answer.respond import respond
 from geodns.answer.snapshot import Identity, Snapshot, Tailored, Trust, Zone, compile_zones, lint
+from geodns.answer.steering import PoolSelection, Steered
 
 __all__ = [
+    "ALL_UNKNOWN",
+    "CAPACITY",
+    "LATENCIES",
+    "QUIET",
     "Asker",
     "Attempt",
+    "Census",
     "Client",
     "Climb",
     "Datagram",
+    "Draw",
+    "Endpoint",
     "Expectation",
     "Explanation",
+    "Health",
+    "How",
     "Identity",
     "Judgement",
+    "Labels",
+    "Ledger",
+    "Moment",
+    "Pool",
+    "PoolAddress",
+    "PoolSelection",
     "Rung",
     "Selection",
     "Snapshot",
+    "Standing",
+    "Standings",
+    "Steered",
+    "Steering",
     "Step",
     "Subnet",
     "Tailored",
     "Trust",
+    "Verdict",
+    "WhenAllDown",
+    "Word",
     "Zone",
     "climb",
     "compile_answers",

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
+from geodns.answer.hints import hinted, with_hints
 from geodns.answer.ladder import NOBODY, Client, Climb, climb
+from geodns.answer.pools import QUIET, Moment, Verdict, WhenAllDown
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
+from geodns.answer.steering import PoolSelection, Steered, select
 from geodns.answer.targets import targets
 from geodns.geo import Rule
-from geodns.wire import Class, ExtendedError, Name, Opcode, Option, Query, Rcode, Response, RRset, Type, is_subdomain, to_text
+from geodns.wire import (
+    ROOT,
+    Class,
+    ExtendedError,
+    Name,
+    Opcode,
+    Option,
+    Query,
+    Rcode,
+    Response,
+    RRset,
+    Type,
+    is_subdomain,
+    to_text,
+)
 from geodns.wire.names import MAX_NAME
 from geodns.zone import Cut, Exact, Missing, Node, Outside, Redirection, Wildcard
 
@@ -18,6 +34,7 @@ MAX_CHAIN = 16  # aliases followed in one answer: what Unbound (11), Knot (20) a
 HINFO_TTL = 3600  # seconds; RFC 8482 §4.2 leaves it open
 _HINFO = b"\x07RFC8482\x00"
 _ADDRESSES = (Type.A, Type.AAAA)
+_HINTING = (Type.SVCB, Type.HTTPS)
 _CHAOS_IDENTITY = (b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00")
 _CHAOS_VERSION = (b"\x07version\x06server\x00", b"\x07version\x04bind\x00")
 
@@ -47,7 +64,7 @@ class Judgement:
     """A response with everything that led to it."""
 
     response: Response = field(default_factory=Response)
-    selections: list[Selection] = field(default_factory=list)
+    selections: list[Selection | PoolSelection] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -56,14 +73,40 @@ class Judgement:
         return max((selection.climb.scope_prefix_length for selection in self.selections), default=0)
 
 
-Chooser = Callable[[Tailored], Climb]
-"""Which outcome of a tailored RRset a client gets."""
+class Chooser(Protocol):
+    """Who decides where clients get different answers: the client itself, or what stands in for many of them."""
+
+    def variant(self, tailored: Tailored) -> Climb:
+        """The way to an outcome of a tailored RRset."""
+        ...
+
+    def endpoints(self, steered: Steered, rdtype: int) -> PoolSelection:
+        """Addresses of a pool."""
+        ...
 
 
-def judge(snapshot: Snapshot, query: Query, client: Client = NOBODY, chooser: Chooser | None = None) -> Judgement:
-    """Decide what a query gets; a `chooser` stands in for the client's way up the trust ladder."""
+@dataclass(frozen=True, slots=True)
+class ByClient:
+    """One client at one moment: its way up the trust ladder decides."""
+
+    client: Client
+    moment: Moment
+
+    def variant(self, tailored: Tailored) -> Climb:
+        """The way to an outcome of a tailored RRset."""
+        return climb(tailored.partition, self.client)
+
+    def endpoints(self, steered: Steered, rdtype: int) -> PoolSelection:
+        """Addresses of a pool."""
+        return select(steered, rdtype, self.client, steered.climb(self.client), self.moment)
+
+
+def judge(
+    snapshot: Snapshot, query: Query, client: Client = NOBODY, moment: Moment = QUIET, chooser: Chooser | None = None
+) -> Judgement:
+    """Decide what a query gets; a `chooser` stands in for the client and the moment."""
     judgement = Judgement()
-    choose = chooser or (lambda tailored: climb(tailored.partition, client))
+    choose = chooser or ByClient(client, moment)
     if query.edns and query.edns.version:
         judgement.response.rcode = Rcode.BADVERS
         judgement.steps.append(Step("EDNS version {} is not known: BADVERS (RFC 6891 §6.1.3)", (query.edns.version,)))
@@ -190,10 +233,32 @@ class _Resolution:
                 return None
             self.say("{} is an alias for {}", self.name, target)
             return target
-        if node.pool and self.rdtype in _ADDRESSES:
-            self.say("{} belongs to pool {}: until it has endpoints, the plain records answer", self.name, node.pool.pool)
+        if node.pool and self.rdtype in _ADDRESSES and self._from_pool(zone, self.snapshot.pools[node.pool.pool]):
+            return None
         self._plain_or_nodata(zone, node)
         return None
+
+    def _from_pool(self, zone: Zone, steered: Steered) -> bool:
+        """Addresses of a pool; says whether the question is answered by that, or the plain records are to."""
+        pool = steered.pool
+        self.say("{} belongs to pool {} (steering {})", self.name, pool.name, pool.steering.value)
+        chosen = self.choose.endpoints(steered, self.rdtype)
+        if chosen.candidates.verdict is Verdict.NO_ADDRESS:
+            self.say("{}: the plain records, if there are any", chosen.candidates.verdict.value)
+            return False
+        self.judgement.selections.append(chosen)
+        if chosen.rdatas:
+            self.response.answer.append(RRset(self.name, self.rdtype, chosen.candidates.ttl, chosen.rdatas))
+            return True
+        self.say("nothing is up in pool {}, and when_all_down is {}", pool.name, pool.when_all_down.value)
+        if pool.when_all_down is WhenAllDown.FALLBACK:
+            return False
+        if pool.when_all_down is WhenAllDown.SERVFAIL:
+            self.response.authoritative = False
+            self.response.rcode = Rcode.SERVFAIL
+        else:
+            self.response.authority.append(zone.contents.negative_soa)
+        return True
 
     def _plain_or_nodata(self, zone: Zone, node: Node) -> None:
         rrset = self._choose(zone, node, self.rdtype) or node.rrsets.get(self.rdtype)
@@ -204,15 +269,34 @@ class _Resolution:
         if (node.name, self.rdtype) not in zone.tailored:
             self.say("the records are the same for every client")
         answered = rrset.at(self.name)
+        if self.rdtype in _HINTING and self.snapshot.pools:
+            answered = self._with_hints(zone, node, answered)
         self.response.answer.append(answered)
         self._add_targets(zone, answered)
+
+    def _with_hints(self, zone: Zone, node: Node, rrset: RRset) -> RRset:
+        """Where SVCB records hint at addresses of a name that has a pool, the hints are the pool's: as A and AAAA are."""
+        rdatas, ttl = [], rrset.ttl
+        for rdata in rrset.rdatas:
+            target, kinds = hinted(rdata)
+            host = node if target == ROOT else self._target_node(zone, target, glue=False)
+            addresses: dict[int, tuple[bytes, ...]] = {}
+            for rdtype in sorted(kinds) if host and host.pool and rdata[:2] != b"\0\0" else ():
+                chosen = self.choose.endpoints(self.snapshot.pools[host.pool.pool], rdtype)  # type: ignore[union-attr]
+                if chosen.rdatas or chosen.steered.pool.when_all_down is not WhenAllDown.FALLBACK:
+                    self.say("the hints of type {} come from pool {}", rdtype, chosen.steered.pool.name)
+                    self.judgement.selections.append(chosen)
+                    addresses[rdtype] = chosen.rdatas
+                    ttl = min(ttl, chosen.candidates.ttl)
+            rdatas.append(with_hints(rdata, addresses))
+        return RRset(rrset.owner, rrset.rdtype, ttl, tuple(rdatas), rrset.rdclass)
 
     def _choose(self, zone: Zone, node: Node, rdtype: int) -> RRset | None:
         """The variant for this client; None where the type has none."""
         tailored = zone.tailored.get((node.name, rdtype))
         if tailored is None:
             return None
-        way = self.choose(tailored)
+        way = self.choose.variant(tailored)
         rrset, rule = tailored.variant(way.outcome)
         self.judgement.selections.append(Selection(rrset, rule, tailored.rules, way))
         return rrset
@@ -254,7 +338,7 @@ class _Resolution:
         address beside it could reach clients elsewhere.
         """
         additional = self.response.additional
-        wanted = (*_ADDRESSES, rrset.rdtype) if rrset.rdtype in {Type.SVCB, Type.HTTPS} else _ADDRESSES
+        wanted = (*_ADDRESSES, rrset.rdtype) if rrset.rdtype in _HINTING else _ADDRESSES
         present = {(found.owner, found.rdtype) for found in (*self.response.answer, *additional)}
         for target in targets(rrset):
             node = self._target_node(zone, target, glue=rrset.rdtype == Type.NS)

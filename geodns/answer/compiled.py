@@ -2,64 +2,34 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 
 from geodns.answer.authoritative import Judgement, judge
+from geodns.answer.census import Census, pool_label, rule_label
 from geodns.answer.ladder import Climb, Rung
+from geodns.answer.pooled import FAMILIES, PooledReplies, Seat
+from geodns.answer.pools import ALL_UNKNOWN, Standings
+from geodns.answer.prepared import LARGEST, Entry, Prepared, Variant, fits, owned, plain_query, prepare, replies_of, steering
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
-from geodns.geo import FALLBACK, FIRST_RULE, Partition
-from geodns.wire import (
-    MAX_MESSAGE,
-    Name,
-    Query,
-    Rcode,
-    Response,
-    RRset,
-    Type,
-    question_of,
-    render,
-    suffixes,
-)
+from geodns.answer.steering import PoolSelection, Steered
+from geodns.geo import FALLBACK, FIRST_RULE, Rule
+from geodns.wire import Name, Query, Rcode, Response, RRset, Type, question_of, suffixes
 from geodns.wire.names import MAX_NAME
-from geodns.wire.query import AA, HEADER, HEADER_SIZE, QR
+from geodns.wire.query import HEADER_SIZE
 from geodns.wire.records import COMPRESSIBLE
-from geodns.wire.response import RECORD_HEAD
 from geodns.zone import Node
-
-LARGEST = 512 - 11 - 4 - 4 - 16 - 6
-"""Octets of a prepared reply without OPT, so that it fits every sender: OPT, the longest client subnet, an extended error."""
-
-Heads = tuple[bytes, bytes, bytes, bytes]
-"""The ten header octets behind the id, by `recursion desired | has OPT << 1`."""
-
-Prepared = tuple[Heads, bytes]
-"""A reply: its headers, and everything behind the question."""
-
-Variants = tuple[Prepared | None, ...]
-"""Replies by outcome of a partition; None where the address asked has no usable location, so the next rung decides."""
-
-Steering = tuple["array[int]", "array[int]", "array[int]", int, Variants, Partition]
-"""How a client's variant is found: starts, outcomes, top and shift of the partition's IPv4 cells, the variants, the partition.
-
-The same is in the last; taken apart here, a look-up touches fewer objects.
-"""
-
-Entry = tuple[Heads, bytes, Steering | None]
-"""What a question gets: one reply for everyone, or that of the fallback and the way to the others."""
 
 _LETTERS = frozenset(range(0x41, 0x5B)) | frozenset(range(0x61, 0x7B))
 _FILLER = b"\xff"  # a label that no zone has
 _WITH_NAMES = frozenset({*COMPRESSIBLE, Type.SRV, Type.SVCB, Type.HTTPS, Type.DNAME})
-_OWNER = b"\xc0\x0c"  # a compression pointer to the name asked
 _CHAINED = (Type.A, Type.AAAA, Type.HTTPS)
 """Types for which an alias is followed at load; any other type asked of an alias takes the general path."""
 
 
 class _Uncompilable(Exception):
-    """A question whose answer depends on more than one partition."""
+    """A question whose answer depends on more than one partition, or on a pool in another way than by its own addresses."""
 
 
 def survives_lowering(rdtype: int) -> bool:
@@ -74,11 +44,12 @@ class Template:
     of name the octets are always the same. They are made when first wanted, at most 255 times.
     """
 
-    __slots__ = ("_base", "_made", "_response")
+    __slots__ = ("_base", "_counter", "_made", "_response")
 
-    def __init__(self, response: Response, base: Name) -> None:
+    def __init__(self, response: Response, base: Name, counter: int) -> None:
         self._response = response
         self._base = base
+        self._counter = counter
         self._made: dict[int, Entry | None] = {}
 
     def entry(self, length: int) -> Entry | None:
@@ -97,7 +68,7 @@ class Template:
                 return None
             filler += bytes((size,)) + _FILLER * size
             room -= size + 1
-        reply = _prepare(_plain_query(Name(filler + self._base), Type.A), self._response)
+        reply = prepare(plain_query(Name(filler + self._base), Type.A), self._response, self._counter)
         return reply and (*reply, None)
 
 
@@ -115,10 +86,14 @@ class Below:
 
 @dataclass(slots=True)
 class Owner:
-    """An existing name: the reply for types it does not have, and what is below it; None sends to the general path."""
+    """An existing name: the reply for types it does not have, and what is below it; None sends to the general path.
+
+    `lacking` are types that it has and for which nothing is prepared at the moment.
+    """
 
     nodata: Template | None = None
     below: Below | None = None
+    lacking: frozenset[int] = frozenset()
 
 
 GENERAL = Owner()
@@ -135,121 +110,147 @@ class Compiled:
     entries: dict[bytes, Entry] = field(default_factory=dict)
     typed: dict[bytes, Entry] = field(default_factory=dict)
     owners: dict[bytes, Owner] = field(default_factory=dict)
+    pooled: dict[tuple[str, int], PooledReplies] = field(default_factory=dict)
 
     def add(self, name: Name, rdtype: int, entry: Entry) -> None:
         """Store the answer to one question."""
         (self.entries if survives_lowering(rdtype) else self.typed)[question_of(name, rdtype)] = entry
 
-
-@lru_cache(4096)
-def _heads_of(octets: bytes) -> Heads:
-    """All four headers made from one; equal ones are shared."""
-    recursion = bytes((octets[0] | 1,))
-    with_opt = octets[1:8] + (int.from_bytes(octets[8:10], "big") + 1).to_bytes(2, "big")
-    return octets, recursion + octets[1:], octets[:1] + with_opt, recursion + with_opt
+    def refresh(self, standings: Standings, *, anyway: bool = False) -> None:
+        """Prepare anew what comes from pools in which a standing has changed."""
+        for replies in self.pooled.values():
+            replies.renew(standings, anyway=anyway)
 
 
-def _plain_query(name: Name, rdtype: int) -> Query:
-    """A question without EDNS: what is prepared for it fits every sender, and only OPT is added for others."""
-    question = question_of(name, rdtype)
-    return Query(0, 0, recursion_desired=False, question=question, name=name, rdtype=rdtype, rdclass=1, edns=None)
-
-
-def _prepare(query: Query, response: Response) -> Prepared | None:
-    """Render a response once, without limit; None if it could be too long for some sender."""
-    octets = render(query, response, MAX_MESSAGE)
-    if len(octets) > LARGEST:
-        return None
-    return _heads_of(octets[2:HEADER_SIZE]), octets[HEADER_SIZE + len(query.question) :]
-
-
-def compile_answers(snapshot: Snapshot) -> Compiled:
+def compile_answers(snapshot: Snapshot, census: Census, standings: Standings = ALL_UNKNOWN) -> Compiled:
     """Prepare the replies to every exact question, every variant and every kind of negative answer of all zones."""
     compiled = Compiled()
+    compiler = _Compiler(snapshot, census, compiled)
     parents = {suffix for origin in snapshot.zones for suffix in suffixes(origin)[1:]}
     for origin in sorted(snapshot.zones, key=len):  # a child's names replace what its parent says of them
-        _compile_zone(snapshot, snapshot.zones[origin], compiled, has_children=origin in parents)
+        compiler.compile(snapshot.zones[origin], has_children=origin in parents)
+    compiled.refresh(standings, anyway=True)
     return compiled
 
 
-def _compile_zone(snapshot: Snapshot, zone: Zone, compiled: Compiled, *, has_children: bool) -> None:
-    contents = zone.contents
-    negatives = _Negatives(zone)
-    for name, node in contents.nodes.items():
-        if has_children and snapshot.zone_of(name, Type.A) is not zone:
-            continue
-        if node.cut is not None or node.redirection is not None:
-            compiled.owners[name] = GENERAL
-            continue
-        owner = compiled.owners[name] = negatives.owner(snapshot, node)
-        entries = dict(_node_entries(snapshot, zone, node))
-        for rdtype, entry in entries.items():
-            compiled.add(name, rdtype, entry)
-        if not entries.keys() >= node.rrsets.keys() - {Type.DS}:
-            owner.nodata = None  # a type that is there but not prepared, for being too long, is no type that it lacks
+class _Compiler:
+    """Compiles the zones of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, census: Census, compiled: Compiled) -> None:
+        self.snapshot = snapshot
+        self.census = census
+        self.compiled = compiled
+        self._counters: dict[tuple[int, str], int] = {}
+
+    def compile(self, zone: Zone, *, has_children: bool) -> None:
+        """Prepare all that one zone answers."""
+        contents, compiled = zone.contents, self.compiled
+        negatives = _Negatives(zone, self)
+        for name, node in contents.nodes.items():
+            if has_children and self.snapshot.zone_of(name, Type.A) is not zone:
+                continue
+            if node.cut is not None or node.redirection is not None:
+                compiled.owners[name] = GENERAL
+                continue
+            owner = compiled.owners[name] = negatives.owner(node)
+            families = self._families(node)
+            entries = dict(self._entries(zone, node, families))
+            for rdtype, entry in entries.items():
+                compiled.add(name, rdtype, entry)
+            if not entries.keys() | families >= node.rrsets.keys() - {Type.DS}:
+                owner.nodata = None  # a type that is there but not prepared, for being too long, is no type that it lacks
+            for rdtype in families:
+                absent = partial(_without, owner, owner.nodata, rdtype)
+                seat = Seat(compiled.entries, question_of(name, rdtype), len(name), absent)
+                self.replies(node, rdtype).seats.append(seat)
+
+    def _families(self, node: Node) -> set[int]:
+        """The types that a node answers out of its pool."""
+        if node.pool is None:
+            return set()
+        pool = self.snapshot.pools[node.pool.pool].pool
+        return {int(rdtype) for rdtype in FAMILIES if pool.has_family(rdtype)}
+
+    def replies(self, node: Node, rdtype: int) -> PooledReplies:
+        """Those that all names of a node's pool share."""
+        steered = self.snapshot.pools[node.pool.pool]  # type: ignore[union-attr]  # asked for nodes with a pool only
+        counted = partial(_pool_counter, self, steered.pool.name)
+        return self.compiled.pooled.setdefault((steered.pool.name, rdtype), PooledReplies(steered, rdtype, counted))
+
+    def counter(self, rdtype: int, choice: str = "") -> int:
+        """The counters of replies of one kind."""
+        key = (rdtype, choice)
+        if key not in self._counters:
+            self._counters[key] = self.census.expect(rdtype, choice)
+        return self._counters[key]
+
+    def _entries(self, zone: Zone, node: Node, pooled: set[int]) -> Iterator[tuple[int, Entry]]:
+        """An entry for each type that a node answers with records of the zone."""
+        types = set(node.rrsets)
+        if Type.CNAME in types:
+            types |= {*_CHAINED}
+        for rdtype in types - {Type.DS} - pooled:  # asked at an apex, DS is the parent's
+            if Type.CNAME in types or rdtype in _WITH_NAMES:
+                entry = self.entry(node.name, rdtype)
+            else:
+                entry = self._nameless(node.rrsets[rdtype], zone.tailored.get((node.name, rdtype)))
+            if entry is not None:
+                yield rdtype, entry
+
+    def _nameless(self, rrset: RRset, tailored: Tailored | None) -> Entry | None:
+        """As `entry`, for records that hold no name and so bring nothing along: nine of ten, at a tenth of the time."""
+        if tailored is None:
+            reply = owned(rrset, self.counter(rrset.rdtype))
+            return (*reply, None) if fits(len(rrset.owner), reply) else None
+        fallback, *variants = (
+            owned(variant, self.counter(rrset.rdtype, rule_label(rule)))
+            for variant, rule in zip((rrset, *tailored.variants), (None, *tailored.rules), strict=True)
+        )
+        if not all(fits(len(rrset.owner), reply) for reply in (fallback, *variants)):
+            return None
+        return (*fallback, steering(tailored.partition, (*[None] * FALLBACK, fallback, *variants)))
+
+    def entry(self, name: Name, rdtype: int) -> Entry | None:
+        """The prepared replies to one question; None if they do not fit into 512 octets or hang on several partitions."""
+        chooser = _Chooser(FALLBACK)
+        query = plain_query(name, rdtype)
+        try:
+            judgement = judge(self.snapshot, query, chooser=chooser)
+            tailored = chooser.tailored
+            fallback = self._fitting(query, judgement, rule_label(None) if tailored else "")
+            if fallback is None or tailored is None:
+                return fallback and (*fallback, None)
+            variants: list[Variant] = [*[None] * FALLBACK, fallback]
+            for outcome, rule in enumerate(tailored.rules, start=FIRST_RULE):
+                reply = self._variant(query, outcome, tailored, rule)
+                if reply is None:
+                    return None
+                variants.append(reply)
+        except _Uncompilable:
+            return None
+        return (*fallback, steering(tailored.partition, tuple(variants)))
+
+    def _variant(self, query: Query, outcome: int, tailored: Tailored, rule: Rule) -> Prepared | None:
+        judgement = judge(self.snapshot, query, chooser=_Chooser(outcome, tailored))
+        return self._fitting(query, judgement, rule_label(rule))
+
+    def _fitting(self, query: Query, judgement: Judgement, choice: str) -> Prepared | None:
+        response = judgement.response
+        if response.options:
+            return None
+        if response.rcode == Rcode.NOERROR:
+            return prepare(query, response, self.counter(query.rdtype, choice))
+        return prepare(query, response, self.census.negative(response.rcode, query.rdtype)) if not choice else None
 
 
-def _node_entries(snapshot: Snapshot, zone: Zone, node: Node) -> Iterator[tuple[int, Entry]]:
-    """An entry for each type that a node answers."""
-    types = set(node.rrsets)
-    if Type.CNAME in types:
-        types |= {*_CHAINED}
-    for rdtype in types - {Type.DS}:  # asked at an apex, DS is the parent's
-        if Type.CNAME in types or rdtype in _WITH_NAMES:
-            entry = _entry(snapshot, node.name, rdtype)
-        else:
-            entry = _nameless(node.rrsets[rdtype], zone.tailored.get((node.name, rdtype)))
-        if entry is not None:
-            yield rdtype, entry
+def _pool_counter(compiler: _Compiler, pool: str, rdtype: int, label: str) -> int:
+    return compiler.counter(rdtype, pool_label(pool, label))
 
 
-def _nameless(rrset: RRset, tailored: Tailored | None) -> Entry | None:
-    """As `_entry`, for records that hold no name and so bring nothing along: nine of ten, at a tenth of the time."""
-    fallback = _owned(rrset)
-    if fallback is None or tailored is None:
-        return fallback and (*fallback, None)
-    variants = [_owned(variant) for variant in tailored.variants]
-    if None in variants:
-        return None
-    return (*fallback, _steering(tailored.partition, (*[None] * FALLBACK, fallback, *variants)))
-
-
-def _steering(partition: Partition, variants: Variants) -> Steering:
-    cells = partition.ipv4
-    return cells.starts, cells.outcomes, cells.top, cells.shift, variants, partition
-
-
-def _owned(rrset: RRset) -> Prepared | None:
-    """The answer that is just these records, their owner being the name asked; None if it does not fit."""
-    count = len(rrset.rdatas)
-    head = _OWNER + RECORD_HEAD.pack(rrset.rdtype, rrset.rdclass, rrset.ttl, 0)[:-2]
-    tail = b"".join([head + len(rdata).to_bytes(2, "big") + rdata for rdata in rrset.rdatas])
-    if HEADER_SIZE + len(rrset.owner) + 4 + len(tail) > LARGEST:
-        return None
-    return _heads_of(HEADER.pack(0, QR | AA, 1, count, 0, 0)[2:]), tail
-
-
-def _entry(snapshot: Snapshot, name: Name, rdtype: int) -> Entry | None:
-    """The prepared replies to one question; None if they do not fit into 512 octets or hang on several partitions."""
-    chooser = _Chooser(FALLBACK)
-    query = _plain_query(name, rdtype)
-    fallback = _fitting(query, judge(snapshot, query, chooser=chooser))
-    if fallback is None or chooser.tailored is None:
-        return fallback and (*fallback, None)
-    variants: list[Prepared | None] = [None] * FALLBACK + [fallback]
-    try:
-        for outcome in range(FIRST_RULE, FIRST_RULE + len(chooser.tailored.rules)):
-            reply = _fitting(query, judge(snapshot, query, chooser=_Chooser(outcome, chooser.tailored)))
-            if reply is None:
-                return None
-            variants.append(reply)
-    except _Uncompilable:
-        return None
-    return (*fallback, _steering(chooser.tailored.partition, tuple(variants)))
-
-
-def _fitting(query: Query, judgement: Judgement) -> Prepared | None:
-    return None if judgement.response.options else _prepare(query, judgement.response)
+def _without(owner: Owner, nodata: Template | None, lacking: int, absent: bool) -> None:
+    """While a type of a node has no entry, all that has none must take the general path there."""
+    owner.lacking = owner.lacking | {lacking} if absent else owner.lacking - {lacking}
+    owner.nodata = None if owner.lacking else nodata
 
 
 class _Chooser:
@@ -259,18 +260,24 @@ class _Chooser:
         self.outcome = outcome
         self.tailored = tailored
 
-    def __call__(self, tailored: Tailored) -> Climb:
+    def variant(self, tailored: Tailored) -> Climb:
+        """The one outcome."""
         self.tailored = self.tailored or tailored
         if tailored.partition is not self.tailored.partition:
             raise _Uncompilable
         return Climb(self.outcome, Rung.FALLBACK, 0, ())
 
+    def endpoints(self, steered: Steered, rdtype: int) -> PoolSelection:  # noqa: ARG002 (what nobody may ask)
+        """Nothing that could be prepared for good."""
+        raise _Uncompilable
+
 
 class _Negatives:
     """Makes and shares the negative replies of one zone."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, compiler: _Compiler) -> None:
         self.zone = zone
+        self.compiler = compiler
         soa = zone.contents.negative_soa
         rdata = soa.rdatas[0].lower()
         first_end = rdata.index(b"\0") + 1
@@ -289,9 +296,10 @@ class _Negatives:
         base = next((suffix for suffix in suffixes(name) if suffix in self.special or suffix == origin), origin)
         if len(base) < len(origin):
             base = origin
-        return self._templates.setdefault((response.rcode, base), Template(response, base))
+        counter = self.compiler.census.negative(response.rcode)
+        return self._templates.setdefault((response.rcode, base), Template(response, base, counter))
 
-    def owner(self, snapshot: Snapshot, node: Node) -> Owner:
+    def owner(self, node: Node) -> Owner:
         """What a node gives for types it lacks and names it has not."""
         nodata = None if Type.CNAME in node.rrsets else self._template(self.nodata, node.name)
         if Type.DNAME in node.rrsets:
@@ -299,18 +307,18 @@ class _Negatives:
         source = self.zone.contents.nodes.get(Name(b"\x01*" + node.name))
         if source is None:
             return Owner(nodata, Below(self._template(self.nxdomain, node.name), None, self.special))
-        wildcard = None if Type.CNAME in source.rrsets else self._wildcard(snapshot, source)
+        wildcard = None if Type.CNAME in source.rrsets or source.pool else self._wildcard(source)
         if wildcard is None:
             return Owner(nodata, None)
         return Owner(nodata, Below(self._template(self.nodata, node.name), wildcard, self.special))
 
-    def _wildcard(self, snapshot: Snapshot, source: Node) -> dict[bytes, Entry] | None:
+    def _wildcard(self, source: Node) -> dict[bytes, Entry] | None:
         """Entries by type and class, for records that hold no name: their replies are the same for every name asked."""
         entries: dict[bytes, Entry] = {}
         for rdtype in source.rrsets:
             if rdtype in _WITH_NAMES:
                 return None
-            entry = _entry(snapshot, source.name, rdtype)
+            entry = self.compiler.entry(source.name, rdtype)
             if entry is None or HEADER_SIZE + MAX_NAME + 4 + _longest_tail(entry) > LARGEST:
                 return None
             entries[question_of(source.name, rdtype)[-4:]] = entry
@@ -318,5 +326,5 @@ class _Negatives:
 
 
 def _longest_tail(entry: Entry) -> int:
-    variants = entry[2][4] if entry[2] else ()
-    return max([len(entry[1]), *(len(variant[1]) for variant in variants if variant)])
+    replies = [reply for variant in entry[3][7] for reply in replies_of(variant)] if entry[3] else []
+    return max([len(entry[1]), *(len(tail) for _, tail, _ in replies)])

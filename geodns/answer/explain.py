@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import dns.rdata
 import dns.rdataclass
@@ -10,8 +11,11 @@ import dns.rdatatype
 
 from geodns.answer.authoritative import Judgement, Selection, judge
 from geodns.answer.ladder import Attempt, Client, Rung, Subnet
+from geodns.answer.pools import QUIET, Moment
 from geodns.answer.respond import encode
 from geodns.answer.snapshot import Snapshot
+from geodns.answer.steering import PoolSelection
+from geodns.answer.words import pool_json, pool_reason, pool_steps
 from geodns.geo import Atlas, Located, Location, Place, State, prefix_around, winner
 from geodns.wire import ClientSubnet, Edns, Name, Query, Rcode, RRset, question_of, to_text, udp_limit
 
@@ -23,7 +27,7 @@ class Explanation:
     """One answer and every step to it, ready to print; keys as the JSON form has them.
 
     `scope` is the prefix length that a reply to a client subnet carries or, without one, the prefix length around the sender's
-    address for which the answer is true; `rule` is None where no rule of the zone chose.
+    address for which the answer is true; `rule` is None where no rule of the zone chose, `pool` where no pool answered.
     """
 
     question: dict[str, str]
@@ -33,6 +37,7 @@ class Explanation:
     location: dict[str, object]
     sources: dict[str, str]
     rule: str | None
+    pool: dict[str, Any] | None
     answer: list[str]
     ttl: int | None
     scope: int
@@ -43,7 +48,7 @@ class Explanation:
     octets: int
     steps: list[str]
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Any]:
         """A plain object for `json.dumps`."""
         return asdict(self)
 
@@ -67,14 +72,14 @@ def rdata_text(rrset: RRset, rdata: bytes) -> str:
     return dns.rdata.from_wire(rdclass, dns.rdatatype.RdataType.make(rrset.rdtype), rdata, 0, len(rdata)).to_text()
 
 
-def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explanation:
-    """Judge one question as the server would, and say why it was judged so."""
+def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: Moment = QUIET) -> Explanation:
+    """Judge one question as the server would at a moment, and say why it was judged so."""
     edns = Edns(client_subnet=asker.subnet)
     query = Query(
         0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=edns
     )
     client = snapshot.trust.client(asker.source, asker.subnet)
-    judgement = judge(snapshot, query, client)
+    judgement = judge(snapshot, query, client, moment)
     octets = len(encode(snapshot, query, client, judgement, stream=True))
     response = judgement.response
     last = response.answer[-1] if response.answer else None
@@ -94,7 +99,8 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explan
         rung=deciding.climb.rung.value if deciding else Rung.FALLBACK.value,
         location=_location(location),
         sources=dict(located.sources) if located else {},
-        rule=deciding.rule.name if deciding and deciding.rule else None,
+        rule=deciding.rule.name if isinstance(deciding, Selection) and deciding.rule else None,
+        pool=pool_json(deciding) if isinstance(deciding, PoolSelection) else None,
         answer=[rdata_text(last, rdata) for rdata in last.rdatas] if last else [],
         ttl=ttl,
         scope=_scope(judgement, client),
@@ -107,7 +113,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker) -> Explan
     )
 
 
-def _deciding(judgement: Judgement) -> Selection | None:
+def _deciding(judgement: Judgement) -> Selection | PoolSelection | None:
     """The selection that made the answer's last RRset, or else the last one."""
     return judgement.selections[-1] if judgement.selections else None
 
@@ -134,10 +140,12 @@ def _scope(judgement: Judgement, client: Client) -> int:
     )
 
 
-def _reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Selection | None) -> str:
+def _reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Selection | PoolSelection | None) -> str:
     """The whole judgement in one sentence."""
     if deciding is None:
         return str(judgement.steps[-1])
+    if isinstance(deciding, PoolSelection):
+        return pool_reason(deciding)
     if deciding.rule is None:
         return _fallback_reason(deciding, atlas)
     place = deciding.climb.attempts[-1].place
@@ -173,21 +181,31 @@ def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Aske
     return steps
 
 
-def _selection_steps(atlas: Atlas, selection: Selection, client: Client) -> list[str]:
-    """What was tried for one RRset, who decided, who was passed over."""
-    owner = f"{to_text(selection.rrset.owner)} {type_text(selection.rrset.rdtype)}"
-    steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
+def _selection_steps(atlas: Atlas, selection: Selection | PoolSelection, client: Client) -> list[str]:
+    """What was tried for one RRset or pool, who decided, who was passed over."""
+    if isinstance(selection, PoolSelection):
+        if selection.steered.partition is None:
+            return pool_steps(selection, None)
+        steps = [f"pool {selection.steered.pool.name} puts its endpoints in order for each client"]
+    else:
+        owner = f"{to_text(selection.rrset.owner)} {type_text(selection.rrset.rdtype)}"
+        steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
+    located = None
     for attempt in selection.climb.attempts:
         located = atlas.locate(attempt.place)
         steps.append(_attempt(attempt, located))
-        if attempt.decided:
+        if attempt.decided and isinstance(selection, Selection):
             steps += _rules(selection, attempt, located)
     climb = selection.climb
     if climb.rung is Rung.FALLBACK:
-        steps.append("rung fallback decides: the plain records, as for everyone whom nothing tells apart")
-    chosen = ", ".join(rdata_text(selection.rrset, rdata) for rdata in selection.rrset.rdatas)
-    steps.append(f"{owner} gets {chosen}, TTL {selection.rrset.ttl}")
-    if client.subnet:
+        rest = "the plain records" if isinstance(selection, Selection) else "the order of the configuration"
+        steps.append(f"rung fallback decides: {rest}, as for everyone whom nothing tells apart")
+    if isinstance(selection, PoolSelection):
+        steps += pool_steps(selection, located.location if located and climb.rung is not Rung.FALLBACK else None)
+    else:
+        chosen = ", ".join(rdata_text(selection.rrset, rdata) for rdata in selection.rrset.rdatas)
+        steps.append(f"{owner} gets {chosen}, TTL {selection.rrset.ttl}")
+    if client.subnet and climb.attempts:
         network = prefix_around(client.subnet, max(climb.scope_prefix_length - client.subnet.embedded_bits, 0))
         steps.append(f"scope /{climb.scope_prefix_length}: {network} is the widest prefix around the client with one outcome")
     return steps

@@ -10,10 +10,13 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from geodns.answer.compiled import Compiled, Entry, Owner, Prepared, Steering
+from geodns.answer.census import Census
+from geodns.answer.compiled import Compiled, Owner
+from geodns.answer.ledger import How
+from geodns.answer.pools import Draw, first_ticket
+from geodns.answer.prepared import Choice, Entry, Everyone, Prepared, Steering, Variant
 from geodns.answer.snapshot import Snapshot
-from geodns.geo import Place, place_of
-from geodns.geo.partition import scope as scope_of
+from geodns.geo import FALLBACK, STICKY_LENGTH, Place, State, network_number, place_of
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import DO, OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
@@ -33,6 +36,7 @@ _NOT_SERVED = [(int(Option.EXTENDED_ERROR), ExtendedError.NOT_AUTHORITATIVE.to_b
 _REFUSED = tuple(HEADER.pack(0, QR | (RD if number & 1 else 0) | Rcode.REFUSED, 1, 0, 0, number >> 1)[2:] for number in range(4))
 _SCOPES = tuple(bytes((scope,)) for scope in range(129))
 _NO_SCOPE = (b"",)
+_ANYCAST = int(State.ANYCAST)
 
 
 class Shape(NamedTuple):
@@ -41,7 +45,7 @@ class Shape(NamedTuple):
     `version` is 4 or 6 where a client subnet is to be looked up, -1 where one is echoed but not looked at, 0 where none is
     echoed. `octets` is the record's length behind owner and type; ADDRESS as a number shifted by `shift` is a whole address,
     and `mask` must be clear in it. The reply's OPT record is `reply`, or `refusal` with extended error 20, then `scopes[scope]`
-    and the query's ADDRESS.
+    and the query's ADDRESS. `echoed` is 1 where there is a client subnet, for counting.
     """
 
     version: int
@@ -51,51 +55,52 @@ class Shape(NamedTuple):
     reply: bytes
     refusal: bytes
     scopes: tuple[bytes, ...]
+    echoed: int
 
 
-def matcher(snapshot: Snapshot, compiled: Compiled, general: Datagram) -> Datagram:
-    """The function that answers datagrams: from prepared replies where it can, else by `general`."""
-    return _datagram(_Rest(snapshot, compiled, general))
+def matcher(snapshot: Snapshot, compiled: Compiled, census: Census, general: Datagram, draw: Draw = first_ticket) -> Datagram:
+    """The function that answers datagrams: from prepared replies where it can, else by `general`. It counts what it answers."""
+    return _datagram(_Rest(snapshot, compiled, census, general, draw))
 
 
 def _datagram(rest: _Rest) -> Datagram:
-    """The hot function, all it needs in its closure: an attribute look-up less for each use."""
+    """The hot function, with all it needs in its closure: an attribute look-up less for each use."""
     find_entry, find_head, find_shape = rest.compiled.entries.get, rest.heads.get, rest.shapes.get
-    missing, by_source, by_ipv6, unmatched, believes = rest.missing, rest.by_source, rest.by_ipv6, rest.unmatched, rest.believes
-    believes_all, join, number_of, bisect = rest.snapshot.trust.believes_all, b"".join, int.from_bytes, bisect_right
+    missing, unmatched, by_source, by_other, picked = rest.missing, rest.unmatched, rest.by_source, rest.by_other, rest.picked
+    believes, believes_all, join, number_of = rest.believes, rest.snapshot.trust.believes_all, b"".join, int.from_bytes
+    bisect, tally, scoped = bisect_right, rest.census.tally, rest.census.scopes[4]
 
     def datagram(octets: bytes, source: bytes) -> bytes | None:
         head = find_head(octets[2:12], -1)
         before, _, wishes = octets.partition(_OPT_START) if head > 1 else (octets, b"", b"")
-        question = before[12:]
-        entry = find_entry(question.lower()) or missing(question)
+        entry = find_entry((question := before[12:]).lower()) or missing(question)
         if entry is None or head < 0:
             return unmatched(octets, source)
-        heads, tail, steering = entry
+        heads, tail, counter, steering = entry
         if head < 2:
-            if steering:
-                heads, tail = by_source(steering, source) or entry[:2]
+            heads, tail, counter = by_source(entry, source, 0) if steering else (heads, tail, counter)
+            tally[counter] += 1
             return join((octets[:2], heads[head], question, tail))
         shape = find_shape(wishes[:16]) or find_shape(wishes[:12])  # _SUBNET_AT and _COOKIE_AT, as constants
-        if shape is None or len(wishes) != shape[1]:
+        if shape is None or len(wishes) != shape[1] or (shape[3] and number_of(wishes[16:], "big") & shape[3]):
             return unmatched(octets, source)
-        version, _, shift, mask, reply, _, scopes = shape
-        subnet = wishes[16:] if version else b""
-        if mask and number_of(wishes[16:], "big") & mask:
-            return unmatched(octets, source)
+        version, _, shift, _, reply, _, scopes, echoed = shape
         if not steering:
-            return join((octets[:2], heads[head], question, tail, reply, scopes[0], subnet))
-        if version < 1 or not (believes_all or believes(source)):
-            chosen, scope = None, 0
-        elif version == 4:
-            starts, outcomes, top, above, variants, _ = steering
-            address = number_of(subnet, "big") << shift
-            after = bisect(starts, address, top[address >> above], top[(address >> above) + 1])
-            chosen, scope = variants[outcomes[after - 1]], scope_of(address, starts[after - 1], starts[after], 33)
-        else:
-            chosen, scope = by_ipv6(steering, number_of(subnet, "big") << shift)
-        heads, tail = chosen or by_source(steering, source) or entry[:2]
-        return join((octets[:2], heads[head], question, tail, reply, scopes[scope], subnet))
+            tally[counter + echoed] += 1
+            return join((octets[:2], heads[head], question, tail, reply, scopes[0], wishes[16:] if version else b""))
+        chosen, scope, outcome = None, 0, 0
+        if version == 4 and steering[0] and (believes_all or believes(source)):
+            starts, top, above, classes, outcomes, pages, lengths, variants, _, plain = steering
+            address = number_of(wishes[16:], "big") << shift
+            found = bisect(starts, address, top[address >> above], top[(address >> above) + 1]) - 1
+            outcome, scope = outcomes[classes[found]], lengths[pages[found >> 6] | found & 63]  # PAGE_BITS, PAGE - 1
+            chosen = variants[outcome] if plain else picked(steering, Place(4, address), outcome, scope)
+            tally[scoped + scope] += 1
+        elif version > 0 and (believes_all or believes(source)):
+            chosen, scope = by_other(steering, version, number_of(wishes[16:], "big") << shift)
+        heads, tail, counter = chosen or by_source(entry, source, echoed, outcome)  # type: ignore[misc]  # plain: there is no choice
+        tally[counter + 2 if chosen else counter] += 1
+        return join((octets[:2], heads[head], question, tail, reply, scopes[scope], wishes[16:] if version else b""))
 
     return datagram
 
@@ -103,10 +108,15 @@ def _datagram(rest: _Rest) -> Datagram:
 class _Rest:
     """Everything that is not needed for every query: what is seen for the first time, absent names, other address families."""
 
-    def __init__(self, snapshot: Snapshot, compiled: Compiled, general: Datagram) -> None:
+    def __init__(self, snapshot: Snapshot, compiled: Compiled, census: Census, general: Datagram, draw: Draw) -> None:
         self.snapshot = snapshot
         self.compiled = compiled
+        self.census = census
         self.general = general
+        self.draw = draw
+        negatives = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.REFUSED)
+        self.typed = {census.negative(rcode): census.by_type(rcode) for rcode in negatives}
+        self.refused = census.negative(Rcode.REFUSED)
         self.heads: dict[bytes, int] = {}
         self.shapes: dict[bytes, Shape] = {}
         self.senders: dict[bytes, bool] = {}
@@ -126,8 +136,12 @@ class _Rest:
             self._learn_shape(octets[end:])
         if not self._is_unserved(question) or (head > 1 and not (shape and self._is_whole(shape, octets[end:]))):
             return self.general(octets, source)
+        if head < 2 and len(octets) != end:
+            return self.general(octets, source)
+        counter = self.typed[self.refused].get(question[-4:-2], self.refused)
+        self.census.tally[counter + (shape.echoed if shape and head > 1 else 0)] += 1
         if head < 2:
-            return b"".join((octets[:2], _REFUSED[head], question)) if len(octets) == end else self.general(octets, source)
+            return b"".join((octets[:2], _REFUSED[head], question))
         subnet = wishes[_SUBNET_AT:] if shape and shape.version else b""
         echo = (shape.refusal, shape.scopes[0], subnet) if shape else ()
         return b"".join((octets[:2], _REFUSED[head], question, *echo))
@@ -168,12 +182,12 @@ class _Rest:
         bits = 8 * len(subnet.octets) if subnet else 0
         mask = (1 << (bits - subnet.source_prefix_length)) - 1 if subnet else 0
         if subnet is None or not self.snapshot.trust.enabled:
-            return Shape(0, octets, 0, mask, self._opt(do, []), self._opt(do, _NOT_SERVED), _NO_SCOPE)
+            return Shape(0, octets, 0, mask, self._opt(do, []), self._opt(do, _NOT_SERVED), _NO_SCOPE, 0)
         echo = (int(Option.CLIENT_SUBNET), subnet.option(0))
         cut = -1 - len(subnet.octets)  # SCOPE and ADDRESS follow
         version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length else -1
         reply, refusal = self._opt(do, [echo])[:cut], self._opt(do, [*_NOT_SERVED, echo])[:cut]
-        return Shape(version, octets, subnet.bits - bits, mask, reply, refusal, _SCOPES)
+        return Shape(version, octets, subnet.bits - bits, mask, reply, refusal, _SCOPES, 1)
 
     def _opt(self, flags: int, options: list[tuple[int, bytes]]) -> bytes:
         return render_opt(self.snapshot.payload_size, 0, 0, flags, render_options(options))
@@ -187,20 +201,51 @@ class _Rest:
             _remember(self.senders, key, known)
         return known
 
-    @staticmethod
-    def by_source(steering: Steering, source: bytes) -> Prepared | None:
-        """The variant for the sender's own address; None if its location cannot be used."""
-        starts, outcomes, top, above, variants, partition = steering
-        if len(source) != 16:
-            return variants[partition.find(sender(source)).outcome]
-        address = int.from_bytes(source[4:8], "big")
-        return variants[outcomes[bisect_right(starts, address, top[address >> above], top[(address >> above) + 1]) - 1]]
+    def by_source(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
+        """The reply for the sender's own address, counted by who decided: the sender, a network of the operator, nobody.
 
-    @staticmethod
-    def by_ipv6(steering: Steering, address: int) -> tuple[Prepared | None, int]:
-        """The variant for an IPv6 client subnet, None if its location cannot be used, and the subnet's scope."""
-        outcome, scope = steering[5].find(place_of(6, address))
-        return steering[4][outcome], scope
+        `before` is the outcome of a client subnet that was looked at in vain.
+        """
+        steering = entry[3]
+        if steering is None:
+            raise AssertionError("only what differs by client is asked for by its sender")
+        partition, place = steering[8], sender(source)
+        outcome, scope = partition.find(place)
+        if outcome == _ANYCAST or before == _ANYCAST:
+            self.census.tally[self.census.anycast] += 1
+        heads, tail, counter = self._pick(steering[7][outcome], place, scope) or self._by_nobody(entry, place)
+        if isinstance(partition, Everyone):
+            return heads, tail, counter + echoed
+        how = How.NOBODY if outcome < FALLBACK else How.BY_NETWORK if partition.is_named(place) else How.BY_SENDER
+        return heads, tail, counter + how + echoed
+
+    def _by_nobody(self, entry: Entry, place: Place) -> Prepared:
+        """The fallback; of a pool, its static order."""
+        steering = entry[3]
+        fallback = steering[7][FALLBACK] if steering else None
+        return self._pick(fallback, place, STICKY_LENGTH[place.version] + place.embedded_bits) or entry[:3]
+
+    def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int]:
+        """The variant for a client subnet that is not looked up as IPv4, None if its location cannot be used, and its scope."""
+        place = place_of(4 if version == 4 else 6, address)
+        outcome, scope = steering[8].find(place)
+        self.census.tally[self.census.scopes[version] + scope] += 1
+        if outcome == _ANYCAST:
+            self.census.tally[self.census.anycast] += 1
+        return self.picked(steering, place, outcome, scope), scope
+
+    def picked(self, steering: Steering, place: Place, outcome: int, scope: int) -> Prepared | None:
+        """The reply of an outcome, with all that may be in the way: a choice among several, a network of the operator."""
+        chosen, partition = self._pick(steering[7][outcome], place, scope), steering[8]
+        if chosen and (isinstance(partition, Everyone) or partition.is_named(place)):
+            how = How.SAME_FOR_ALL_WITH_SUBNET if isinstance(partition, Everyone) else How.BY_NETWORK_WITH_SUBNET
+            return chosen[0], chosen[1], chosen[2] + how - How.BY_SUBNET
+        return chosen
+
+    def _pick(self, variant: Variant, place: Place, scope: int) -> Prepared | None:
+        if isinstance(variant, Choice):
+            return variant.pick(self.draw, network_number(place, scope - place.embedded_bits))
+        return variant
 
     def missing(self, question: bytes) -> Entry | None:
         """The entry for a question that is in no table: a type that lower-casing changes, NODATA, a wildcard or NXDOMAIN."""
@@ -209,6 +254,13 @@ class _Rest:
         typed = self.compiled.typed.get(name + kind)
         if typed or not name or kind[2:] != _IN or kind[0] << 8 | kind[1] in _META_TYPES:
             return typed
+        entry = self._negative(name, kind)
+        counters = self.typed.get(entry[2]) if entry else None
+        if entry and counters:  # the reply is the same for every type, but is counted by type
+            return entry[0], entry[1], counters.get(kind[:2], entry[2]), None
+        return entry
+
+    def _negative(self, name: bytes, kind: bytes) -> Entry | None:
         owners, size = self.compiled.owners, len(name)
         owner = owners.get(name)
         if owner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from geodns.geo import FALLBACK, Cell, Partition, Place, State
+from geodns.geo import FALLBACK, Buckets, Cell, Partition, Place, State
 
 
 class Rung(StrEnum):
@@ -73,7 +73,7 @@ class Climb:
     attempts: tuple[Attempt, ...]
 
 
-def climb(partition: Partition, client: Client) -> Climb:
+def climb(partition: Partition | Buckets, client: Client) -> Climb:
     """Ask the client subnet, then the sender's address, until one decides.
 
     A network of the operator is the first rung for whichever address is asked: it replaces what databases say of it.

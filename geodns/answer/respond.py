@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from geodns.answer.authoritative import Judgement, judge
+from geodns.answer.census import Census
 from geodns.answer.ladder import Client, Subnet
+from geodns.answer.pools import QUIET, Moment
 from geodns.answer.snapshot import Snapshot
 from geodns.geo import Place
 from geodns.wire import MAX_MESSAGE, Option, Query, QueryFault, parse_query, render, udp_limit
@@ -11,14 +13,26 @@ from geodns.wire import MAX_MESSAGE, Option, Query, QueryFault, parse_query, ren
 KEEPALIVE_UNIT = 10  # a second has ten units of 100 ms, RFC 7828 §3.1
 
 
-def respond(snapshot: Snapshot, octets: bytes, source: Place, *, stream: bool = False) -> bytes | None:
+def respond(
+    snapshot: Snapshot,
+    octets: bytes,
+    source: Place,
+    moment: Moment = QUIET,
+    census: Census | None = None,
+    *,
+    stream: bool = False,
+) -> bytes | None:
     """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have."""
     try:
         query = parse_query(octets)
     except QueryFault as fault:
+        if census and fault.reply:
+            census.note_fault("tcp" if stream else "udp", fault.reply[3] & 0xF)
         return fault.reply
     client = snapshot.trust.client(source, query.edns.client_subnet if query.edns else None)
-    judgement = judge(snapshot, query, client)
+    judgement = judge(snapshot, query, client, moment)
+    if census:
+        census.note("tcp" if stream else "udp", query, client, judgement)
     return encode(snapshot, query, client, judgement, stream=stream)
 
 

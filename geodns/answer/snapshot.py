@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from geodns.answer.ladder import Client, Subnet
+from geodns.answer.pools import Pool
+from geodns.answer.steering import Steered, policies, steer
 from geodns.geo import (
     FIRST_RULE,
     Atlas,
@@ -98,6 +100,7 @@ class Snapshot:
 
     zones: Mapping[Name, Zone]
     atlas: Atlas
+    pools: Mapping[str, Steered] = field(default_factory=dict)
     trust: Trust = field(default_factory=Trust)
     identity: Identity = field(default_factory=Identity)
     payload_size: int = SERVER_PAYLOAD_SIZE
@@ -125,11 +128,12 @@ def variant_nodes(contents: ZoneContents) -> Iterable[Node]:
 
 
 def compile_zones(
-    zones: Sequence[ZoneContents], atlas: Atlas, regions: Mapping[str, tuple[PlaceSelector, ...]]
-) -> tuple[dict[Name, Zone], int]:
-    """Resolve all variants: one partition for each distinct set of selectors. Returns the zones and how many sets there are.
+    zones: Sequence[ZoneContents], pools: Sequence[Pool], atlas: Atlas, regions: Mapping[str, tuple[PlaceSelector, ...]]
+) -> tuple[dict[Name, Zone], dict[str, Steered], int]:
+    """Resolve all variants and put all pools in order: one partition for each distinct policy.
 
-    Zones must have passed their check: every selector parses, every region is known, every type with variants has a fallback.
+    Returns the zones, the pools and how many policies there are. Zones must have passed their check: every selector parses, every
+    region and pool is known, every type with variants has a fallback.
     """
     keys: dict[RuleKey, int] = {}
     for contents in zones:
@@ -137,7 +141,8 @@ def compile_zones(
             for variants in node.variants.values():
                 keys.setdefault(tuple(variant.selector for variant in variants), len(keys))
     rule_sets = [tuple(rule_of(name, parse(name), regions) for name in key) for key in keys]
-    partitions = atlas.partitions(rule_sets)
+    steered_by = {policy: len(keys) + number for number, policy in enumerate(dict.fromkeys(policies(pools, regions)))}
+    partitions = atlas.partitions([*rule_sets, *steered_by])
     compiled: dict[Name, Zone] = {}
     for contents in zones:
         tailored: dict[tuple[Name, int], Tailored] = {}
@@ -148,7 +153,9 @@ def compile_zones(
                     node.rrsets[rdtype], rule_sets[number], tuple(variant.rrset for variant in variants), partitions[number]
                 )
         compiled[contents.origin] = Zone(contents, tailored)
-    return compiled, len(rule_sets)
+    by_policy = {policy: partitions[number] for policy, number in steered_by.items()}
+    steered = {pool.name: steer(pool, by_policy, regions) for pool in pools}
+    return compiled, steered, len(partitions)
 
 
 def lint(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> list[Problem]:

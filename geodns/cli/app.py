@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import geodns
-from geodns.cli import check, config, explain, geography, serve, zones
+from geodns.cli import anycast, check, config, control, explain, geography, pools, serve, zones
 from geodns.cli.output import JsonOption, say, say_json
 
 app = typer.Typer(
@@ -20,6 +20,12 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(control.status)
+app.command()(control.reload)
+app.command()(control.drain)
+app.command()(control.undrain)
+app.add_typer(pools.app, name="pool")
+app.add_typer(anycast.app, name="anycast")
 app.add_typer(geography.app, name="geo")
 app.add_typer(zones.app, name="zone")
 app.add_typer(config.app, name="config")

@@ -15,12 +15,10 @@ from geodns.cli.progress import watched
 from geodns.daemon import (
     DEMONSTRATION,
     EMBEDDED_WARNING,
-    Daemon,
     Loaded,
     Staff,
     load,
     raise_descriptor_limit,
-    staffed,
     unbindable,
 )
 from geodns.problem import ProblemsFound
@@ -44,7 +42,7 @@ def serve(
     daemon.serve()
 
 
-def _prepared(path: Path) -> tuple[Loaded, Daemon | Staff]:
+def _prepared(path: Path) -> tuple[Loaded, Staff]:
     """Load, and load again if SIGHUP came meanwhile: what was read may be old, and unhandled it would end the process."""
     hangups: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _frame: hangups.append(number))
@@ -56,12 +54,12 @@ def _prepared(path: Path) -> tuple[Loaded, Daemon | Staff]:
         except ProblemsFound as found:
             raise ProblemsFound([*found.problems, *unbindable(path)]) from None
         raise_descriptor_limit()
-        daemon = staffed(loaded)
+        daemon = Staff(loaded)
         if not hangups:
             return loaded, daemon
 
 
-def _announce(loaded: Loaded, daemon: Daemon | Staff) -> None:
+def _announce(loaded: Loaded, daemon: Staff) -> None:
     """What is served, where, and a line to try."""
     snapshot = loaded.snapshot
     if loaded.path == DEMONSTRATION:
@@ -84,14 +82,14 @@ def _announce(loaded: Loaded, daemon: Daemon | Staff) -> None:
     sys.stdout.flush()
 
 
-def _buffer(loaded: Loaded, daemon: Daemon | Staff) -> str:
+def _buffer(loaded: Loaded, daemon: Staff) -> str:
     """How much the kernel queues for a socket, and what to do where that is less than was asked for."""
     given, asked = daemon.receive_buffer(), loaded.config.server.udp_receive_buffer
     text = f"{given:,} octets for each UDP socket"
     return text if given >= asked else f"{text}, less than server.udp_receive_buffer: raise net.core.rmem_max to {asked}"
 
 
-def _hint(loaded: Loaded, daemon: Daemon | Staff) -> str:
+def _hint(loaded: Loaded, daemon: Staff) -> str:
     """A `dig` line for a name whose answer depends on who asks, or at least for one that exists."""
     listening = daemon.listening()
     if not listening:

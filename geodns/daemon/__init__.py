@@ -1,16 +1,15 @@
 """The stairwell: the only room that assembles every other, from files to a snapshot and from a snapshot to a running server."""
 
-from geodns.daemon.alone import Daemon
 from geodns.daemon.gates import unbindable
+from geodns.daemon.keeping import remembered_moment
 from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, counted, load, load_atlas, unusable
 from geodns.daemon.memory import raise_descriptor_limit
 from geodns.daemon.responder import Responder
-from geodns.daemon.staff import Staff, staffed
+from geodns.daemon.staff import Staff
 
 __all__ = [
     "DEMONSTRATION",
     "EMBEDDED_WARNING",
-    "Daemon",
     "Loaded",
     "Progress",
     "Responder",
@@ -20,7 +19,7 @@ __all__ = [
     "load",
     "load_atlas",
     "raise_descriptor_limit",
-    "staffed",
+    "remembered_moment",
     "unbindable",
     "unusable",
 ]

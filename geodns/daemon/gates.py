@@ -23,6 +23,9 @@ _TCP_COUNTERS = tuple(field.name for field in fields(server.TcpCounters))
 COUNTERS = (*(f"udp_{name}" for name in _UDP_COUNTERS), *(f"tcp_{name}" for name in _TCP_COUNTERS))
 """What all gates of a process together have done; each only grows."""
 
+BATCH = 64
+"""Datagrams taken at once, at most."""
+
 KERNEL_DROPS = "udp_kernel_drops"
 """Counted by the kernel for each socket, whoever reads it."""
 
@@ -55,7 +58,7 @@ class Gate:
 
 def gate(pair: server.Pair, responder: server.Responder, config: Config, processes: int = 1) -> Gate:
     """Listeners, not started yet; each of so many processes gets its share of the TCP connections that may be open."""
-    udp = server.UdpListener(pair.udp, responder)
+    udp = server.UdpListener(pair.udp, responder, batch=BATCH)
     return Gate(pair, udp, server.TcpListener(pair.tcp, responder, _limits(config, processes)))
 
 
@@ -75,9 +78,19 @@ def counts(gates: Iterable[Gate]) -> list[int]:
     return totals
 
 
+def batch_sizes(gates: Iterable[Gate]) -> list[int]:
+    """How many batches had 0, 1, … BATCH datagrams, summed over gates."""
+    return [sum(sizes) for sizes in zip(*(each.udp.counters.batch_sizes for each in gates), strict=True)]
+
+
 def kernel_drops(sockets: Sockets) -> int:
     """Datagrams lost before anybody could answer them, for a receive buffer was full."""
-    return sum(server.kernel_drops(pair.udp) for pairs in sockets.values() for pair in pairs)
+    return sum(map(drops, sockets.values()))
+
+
+def drops(pairs: Iterable[server.Pair]) -> int:
+    """As `kernel_drops`, of some sockets."""
+    return sum(server.kernel_drops(pair.udp) for pair in pairs)
 
 
 def receive_buffer(sockets: Sockets) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -13,6 +14,7 @@ from time import monotonic
 import dns.rdatatype
 
 from geodns import answer, geo, wire, zone
+from geodns.daemon import pooling
 from geodns.daemon.parsing import load_zones
 from geodns.geo import anycast, database
 from geodns.ops import config as configuration
@@ -58,13 +60,13 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     """Read and compile everything that a configuration names; raises ProblemsFound with all problems of all files at once."""
     began = monotonic()
     config = configuration.load(path)
-    problems = [] if config.zones else [_without_zones(path)]
+    problems = [*config.warnings, *([] if config.zones else [_without_zones(path)])]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
     contents = _load_zones(config, regions, problems, progress)
     if errors(problems):
         raise ProblemsFound(problems)
-    problems += answer.lint(contents, regions)
+    problems += [*answer.lint(contents, regions), *_pool_faults(config, contents, atlas, path)]
     progress("compiling", 0, 1)
     try:
         snapshot = _compile(config, contents, atlas, regions)
@@ -77,6 +79,29 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     return Loaded(path, config, snapshot, tuple(problems), monotonic() - began)
 
 
+def _pool_faults(config: Config, contents: Sequence[zone.ZoneContents], atlas: geo.Atlas, path: Path) -> Iterator[Problem]:
+    """Pools that no zone uses, and distances measured to addresses that are at many places at once."""
+    used = {node.pool.pool for each in contents for node in each.nodes.values() if node.pool}
+    lines: dict[toml_lines.KeyPath, int] = toml_lines.locate(path.read_text("utf-8-sig")) if config.pools else {}
+    for name, pool in config.pools.items():
+        if name not in used:
+            message = f"pools.{name}: no zone uses this pool"
+            remedy = f"write a POOL record: app 30 IN POOL {name}, or take the pool out"
+            yield Problem(str(path), toml_lines.nearest(lines, ("pools", name)), message, remedy, Severity.WARNING)
+        if pool.steering not in {"nearest", "region"}:
+            continue
+        for number, endpoint in enumerate(pool.endpoints):
+            for text in endpoint.addresses:
+                located = atlas.locate(_place(text))
+                if located.state is geo.State.ANYCAST:
+                    line = toml_lines.nearest(lines, ("pools", name, "endpoints", number, "addresses"))
+                    message = f"pools.{name}.endpoints[{number}]: {text} {located.why.removeprefix('is ')}"
+                    remedy = (
+                        'the distance to it means nothing: use steering = "failover" or "weighted", or the site\'s own address'
+                    )
+                    yield Problem(str(path), line, message, remedy, Severity.WARNING)
+
+
 def _without_zones(path: Path) -> Problem:
     """Not an error, for a server may be set up before its first zone; but seldom meant."""
     remedy = "add [[zones]] with name and file"
@@ -86,11 +111,20 @@ def _without_zones(path: Path) -> Problem:
 def _compile(
     config: Config, contents: list[zone.ZoneContents], atlas: geo.Atlas, regions: dict[str, tuple[geo.PlaceSelector, ...]]
 ) -> answer.Snapshot:
-    zones, rule_sets = answer.compile_zones(contents, atlas, regions)
+    zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
     trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
     identity = answer.Identity(config.server.identity, config.server.version)
     limits = config.server
-    return answer.Snapshot(zones, atlas, trust, identity, limits.udp_payload_size, limits.tcp_idle_timeout, rule_sets)
+    return answer.Snapshot(
+        zones,
+        atlas,
+        pools,
+        trust,
+        identity,
+        payload_size=limits.udp_payload_size,
+        tcp_idle_timeout=limits.tcp_idle_timeout,
+        rule_sets=rule_sets,
+    )
 
 
 def unusable(error: geo.BadDatabase) -> Problem:
@@ -104,7 +138,7 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
     problems += found
     prefixes = list(anycast.shipped())
     for text in config.geo.anycast:
-        listed, found = anycast.read_list(config.path(text))
+        listed, found = anycast.read(config.path(text))
         prefixes += listed
         problems += found
     networks = {ip_network(text): geo.Location(**place.model_dump()) for text, place in config.geo.networks.items()}
@@ -125,9 +159,16 @@ def _load_zones(
             return f"'{text}' is no region of the config: {known}; define it in [regions]"
         return None
 
+    def pool_fault(name: str) -> str | None:
+        if name in config.pools:
+            return None
+        close = get_close_matches(name, config.pools, 1)
+        known = f"did you mean '{close[0]}'?" if close else "define it in [pools]"
+        return f"'{name}' is no pool of the config: {known}"
+
     sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
     progress("zones", 0, len(sources))
-    parsed = load_zones(sources, selector_fault, lambda done: progress("zones", done, len(sources)))
+    parsed = load_zones(sources, (selector_fault, pool_fault), lambda done: progress("zones", done, len(sources)))
     for _, found in parsed:
         problems += found
     return [contents for contents, _ in parsed if contents]

@@ -1,22 +1,8 @@
-"""Owns what a process does about its memory between loads; refuses to know what was loaded."""
+"""Owns what a process asks of the system for itself; refuses to know what was loaded."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import resource
-
-
-def settle() -> None:
-    """After a load: spare what stays from every later garbage collection, and give what was freed back to the system.
-
-    A full collection over a large snapshot would hold up queries for as long as it takes to visit it (0.1 s for 100,000 records);
-    frozen objects are not visited, and are still freed when nothing refers to them.
-    """
-    gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what threads freed, otherwise
-    if trim:
-        trim(0)
 
 
 def raise_descriptor_limit() -> None:

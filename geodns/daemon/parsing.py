@@ -32,6 +32,9 @@ _HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCH
 Parsed = tuple[zone.ZoneContents | None, list[Problem]]
 """What `zone.load` returns."""
 
+Faults = tuple[zone.Fault, zone.Fault]
+"""Judges of a selector and of a pool's name: a sentence with a remedy, or None."""
+
 Source = tuple[Path, Name]
 """A zone file and its origin."""
 
@@ -40,23 +43,23 @@ Source = tuple[Path, Name]
 _BY_FIELDS = (RRset, zone.Node, zone.Variant, zone.PoolReference, zone.ZoneContents, Problem)
 
 
-def load_zones(sources: Sequence[Source], fault: Callable[[str], str | None], progress: Callable[[int], None]) -> list[Parsed]:
+def load_zones(sources: Sequence[Source], faults: Faults, progress: Callable[[int], None]) -> list[Parsed]:
     """Load zone files, in their order; with many octets in many files and more than one core, in processes of their own.
 
-    `fault` judges selectors as in `zone.load`; `progress` is told how many files are done. Only a process without other
-    threads is forked, so elsewhere the files are loaded one after the other.
+    `faults` judge selectors and names of pools as in `zone.load`; `progress` is told how many files are done. Only a process
+    without other threads is forked, so elsewhere the files are loaded one after the other.
     """
     sizes = [_size(path) for path, _ in sources]
     processes = min(_cores(), len(sources)) if sum(sizes) >= WORTH_SPREADING and threading.active_count() == 1 else 1
     parsed: dict[int, Parsed] = {}
     if processes > 1:
-        with _pausing_collection(), closing(_spread(sources, fault, shares(sizes, processes))) as results:
+        with _pausing_collection(), closing(_spread(sources, faults, shares(sizes, processes))) as results:
             for index, result in results:
                 parsed[index] = result
                 progress(len(parsed))
     for index, (path, origin) in enumerate(sources):
         if index not in parsed:  # all of them; or what a process that was killed has left
-            parsed[index] = _load(path, origin, fault)
+            parsed[index] = _load(path, origin, faults)
             progress(len(parsed))
     return [parsed[index] for index in range(len(sources))]
 
@@ -72,13 +75,11 @@ def shares(sizes: Sequence[int], count: int) -> list[list[int]]:
     return list(map(itemgetter(1), dealt))
 
 
-def _load(path: Path, origin: Name, fault: Callable[[str], str | None]) -> Parsed:
-    return zone.load(path, origin, fault, lambda _pool: None)
+def _load(path: Path, origin: Name, faults: Faults) -> Parsed:
+    return zone.load(path, origin, *faults)
 
 
-def _spread(
-    sources: Sequence[Source], fault: Callable[[str], str | None], dealt: list[list[int]]
-) -> Generator[tuple[int, Parsed], None, None]:
+def _spread(sources: Sequence[Source], faults: Faults, dealt: list[list[int]]) -> Generator[tuple[int, Parsed], None, None]:
     """Results as they come; fewer than were asked for if a process ends early."""
     context = multiprocessing.get_context("fork")
     readers: list[Connection] = []
@@ -87,7 +88,7 @@ def _spread(
         for share in dealt:
             with _without_signals():
                 reader, writer = context.Pipe(duplex=False)
-                child = context.Process(target=_serve_share, args=([(index, *sources[index]) for index in share], fault, writer))
+                child = context.Process(target=_serve_share, args=([(index, *sources[index]) for index in share], faults, writer))
                 child.start()
                 children.append(child)
                 writer.close()  # or its end would never be seen
@@ -124,7 +125,7 @@ def _without_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve_share(share: list[tuple[int, Path, Name]], fault: Callable[[str], str | None], writer: Connection) -> None:
+def _serve_share(share: list[tuple[int, Path, Name]], faults: Faults, writer: Connection) -> None:
     for number in _HANDLED:
         signal.signal(number, signal.SIG_DFL)  # what the parent does at a signal is not this process's business
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
@@ -132,7 +133,7 @@ def _serve_share(share: list[tuple[int, Path, Name]], fault: Callable[[str], str
     gathered: list[tuple[int, Parsed]] = []
     size = 0
     for index, path, origin in share:
-        gathered.append((index, _load(path, origin, fault)))
+        gathered.append((index, _load(path, origin, faults)))
         size += _size(path)
         if size > _GATHERED:
             _send(gathered, writer)

@@ -1,30 +1,52 @@
-"""Owns the seam between the listeners and the current snapshot; refuses to know sockets and files."""
+"""Owns the seam between the listeners and one generation's snapshot, health included; refuses to know sockets and files."""
 
 from __future__ import annotations
 
-from geodns import answer
+from random import randrange
+from time import perf_counter
+
+from geodns import answer, server
 
 
 class Responder:
-    """What the listeners call. `datagram` is the compiled matcher of the current snapshot: replaced whole, read once a batch."""
+    """What the listeners call, in one process. `datagram` is read once a batch: then it looks whether any standing has changed.
 
-    def __init__(self, snapshot: answer.Snapshot) -> None:
-        self.install(snapshot, self.compile(snapshot))
+    It is made before processes are forked, which share what it has compiled, and counts for itself in each of them.
+    """
 
-    @staticmethod
-    def compile(snapshot: answer.Snapshot) -> answer.Datagram:
-        """Prepare the replies of a snapshot; takes about 25 µs a record, so it is done before anything is swapped."""
-
-        def general(octets: bytes, source: bytes) -> bytes | None:
-            return answer.respond(snapshot, octets, answer.sender(source))
-
-        return answer.matcher(snapshot, answer.compile_answers(snapshot), general)
-
-    def install(self, snapshot: answer.Snapshot, datagram: answer.Datagram) -> None:
-        """Answer from this snapshot from now on."""
+    def __init__(self, snapshot: answer.Snapshot, board: server.Board, ledger: answer.Ledger) -> None:
         self.snapshot = snapshot
-        self.datagram = datagram
+        self._board = board
+        self._seen = board.version
+        self._moment = answer.Moment(board.read(), randrange)
+        self._census = answer.Census(ledger)
+        self._compiled = answer.compile_answers(snapshot, self._census, self._moment.standings)
+        self._census.settle()
+        self._datagram = answer.matcher(snapshot, self._compiled, self._census, self._general, randrange)
+
+    @property
+    def tally(self) -> list[int]:
+        """What this process has counted, by number."""
+        return self._census.tally
+
+    @property
+    def datagram(self) -> answer.Datagram:
+        """The function that answers datagrams, with the standings of now."""
+        if self._board.version != self._seen:
+            self._seen = self._board.version
+            self._moment = answer.Moment(self._board.read(), randrange)
+            self._compiled.refresh(self._moment.standings)
+        return self._datagram
+
+    def _general(self, octets: bytes, source: bytes) -> bytes | None:
+        began = perf_counter()
+        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census)
+        self._census.note_seconds(perf_counter() - began)
+        return reply
 
     def stream(self, octets: bytes, source: bytes) -> bytes | None:
         """The reply to one message of a connection."""
-        return answer.respond(self.snapshot, octets, answer.sender(source), stream=True)
+        began = perf_counter()
+        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
+        self._census.note_seconds(perf_counter() - began)
+        return reply

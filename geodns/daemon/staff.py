@@ -1,92 +1,135 @@
-"""Owns the server as several processes that share one snapshot: what a worker does, and how a reload makes new ones of them."""
+"""Owns the server as processes that share one snapshot: what each does, and how a reload makes new ones of them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from functools import partial
+from time import time
 
-from geodns import server
-from geodns.daemon import gates
-from geodns.daemon.alone import Daemon
+from geodns import answer, server
+from geodns.daemon import gates, keeping, pooling
+from geodns.daemon.counting import Counts
+from geodns.daemon.doorkeeper import Door, keep
 from geodns.daemon.gates import Sockets
 from geodns.daemon.loading import Loaded, load, log, say_loaded, say_refused
+from geodns.daemon.report import CAPACITY, Report
 from geodns.daemon.responder import Responder
 from geodns.ops.config import Config
-from geodns.problem import Problem
+from geodns.problem import Problem, ProblemsFound
 
 _PUBLISHED_EVERY = 1.0  # s
 
 
-def staffed(loaded: Loaded) -> Daemon | Staff:
-    """The server that a configuration asks for: one process, or several; nothing is open yet."""
-    workers = gates.worker_count(loaded.config)
-    return Staff(loaded, workers) if workers > 1 else Daemon(loaded)
-
-
 class Staff:
-    """A running server of `workers` processes and the one that keeps them: it holds the sockets and loads, but answers nothing.
+    """A running server: processes that answer, one that keeps, and this one, which holds the sockets and loads.
 
     It must be used where no other thread and no event loop runs.
     """
 
-    def __init__(self, loaded: Loaded, workers: int) -> None:
+    def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
-        self._workers = workers
+        self._workers = gates.worker_count(loaded.config)
         self._sockets: Sockets = {}
+        self._door = Door()
+        self._ledger = answer.Ledger()
+        self._counts = Counts(self._ledger, server.Tally(4 * self._workers + 4, answer.CAPACITY))
+        self._notebook = server.Slate(keeping.NOTEBOOK)
+        self._slate = server.Slate(CAPACITY)
+        self._drops = 0  # of sockets that are closed
+        self._report = Report(os.getpid(), time(), loaded_at=time())
 
     def listening(self) -> list[str]:
         """The addresses and ports in use, as text; a port that was given as 0 is the real one."""
         return gates.listening(self._sockets)
+
+    def admin(self) -> str:
+        """Where metrics and the administrative API are, as text; "" where there is no such door."""
+        return self._door.text
 
     def receive_buffer(self) -> int:
         """Octets of kernel memory in which datagrams wait for each UDP socket: what was given, not what was asked for."""
         return gates.receive_buffer(self._sockets)
 
     def open(self) -> list[Problem]:
-        """Bind every address of the configuration; raises ProblemsFound, with nothing left open, if one cannot be had."""
-        self._sockets, problems = gates.bind(gates.wanted(self.loaded.config), self.loaded.config, self._workers)
-        return problems
+        """Bind every address of the configuration; raises ProblemsFound, with nothing left open, if one cannot be had.
+
+        Warnings are returned: also that the administrative door is taken, for that must not keep queries unanswered.
+        """
+        config = self.loaded.config
+        self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers)
+        known, found = keeping.recall(config, time()) if config.pools else (keeping.NOTHING, [])
+        keeping.hand_over(known, self._notebook)
+        return [*problems, *found, *self._door.open(config)]
 
     def serve(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
-        crew = self._crew(self.loaded, Responder(self.loaded.snapshot), self._sockets)
-        supervisor = server.Supervisor(crew, gates.COUNTERS)
+        self._report.listening = tuple(self.listening())
+        self._report.write(self._slate)
+        crew = self._crew(self.loaded)
+        supervisor = server.Supervisor(crew, self._counts.tally)
         del crew  # or the first snapshot would stay in memory as long as this process lives
-        supervisor.run(lambda: self._renewed(supervisor.generation))
+        supervisor.run(lambda: self._renewed(supervisor.generation), lambda: self._tell(supervisor))
         gates.say_counters(
-            supervisor.counters() | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets)}
+            self._counts.fixed()
+            | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets) + self._drops}
         )
+        self._door.close()
         log.info("stopped")
+
+    def _tell(self, supervisor: server.Supervisor) -> None:
+        """Let the keeper know which processes there are."""
+        if self._report.note_workers(supervisor.pids(), supervisor.deaths, supervisor.generation):
+            self._report.write(self._slate)
 
     def _renewed(self, generation: int) -> server.Crew | None:
         """The next generation, loaded anew; None if that is refused."""
+        began = time()
         try:
             loaded = load(self.loaded.path)
-            responder = Responder(loaded.snapshot)
             wanted = gates.wanted(loaded.config)
             added = [listen for listen in wanted if listen not in self._sockets]
             bound, warnings = gates.bind(added, loaded.config, self._workers, held=self._sockets)
+            sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}
+            warnings += self._door.open(loaded.config)
+            crew = self._crew(loaded, sockets)
         except Exception as fault:
             say_refused(fault, generation)
+            problems = fault.problems if isinstance(fault, ProblemsFound) else (Problem("", 0, f"a fault of our own: {fault}"),)
+            self._report.note_reload(began, problems, accepted=False)
+            self._report.write(self._slate)
             return None
         say_loaded(loaded, generation + 1, warnings)
+        self._drops += gates.kernel_drops({listen: pairs for listen, pairs in self._sockets.items() if listen not in wanted})
         gates.say_if_workers_change(loaded.config, self._workers)
-        self.loaded = loaded
-        self._sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}
-        return self._crew(loaded, responder, self._sockets)
+        self.loaded, self._sockets = loaded, sockets
+        self._report.listening = tuple(self.listening())
+        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True)
+        self._report.write(self._slate)
+        return crew
 
-    def _crew(self, loaded: Loaded, responder: Responder, sockets: Sockets) -> server.Crew:
+    def _crew(self, loaded: Loaded, sockets: Sockets | None = None) -> server.Crew:
+        """What the processes of one generation do, and all that they share."""
+        sockets = self._sockets if sockets is None else sockets
+        known = keeping.from_notebook(self._notebook)
+        standings = pooling.standings(loaded.config, known.states, known.overrides, time())
+        board = server.Board(len(standings))
+        board.write(standings)
+        responder = Responder(loaded.snapshot, board, self._ledger)
         slots = tuple(zip(*sockets.values(), strict=True))
-        return server.Crew(slots, partial(_work, responder, loaded.config, self._workers))
+        kept = self._door.is_open or loaded.config.pools
+        keeper = partial(keep, loaded, board, self._notebook, self._slate, self._counts, self._door, self._drops)
+        work = partial(_work, responder, loaded.config, self._workers, self._counts)
+        return server.Crew(slots, work, keeper if kept else None)
 
 
-def _work(responder: Responder, config: Config, workers: int, post: server.Post) -> None:
-    asyncio.run(_answer(responder, config, workers, post))
+def _work(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:
+    asyncio.run(_answer(responder, config, workers, counts, post))
 
 
-async def _answer(responder: Responder, config: Config, workers: int, post: server.Post) -> None:
+async def _answer(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:
     """What a worker does: answer until it is dismissed, or gets SIGTERM, then finish what it has begun."""
     loop = asyncio.get_running_loop()
     opened = [gates.gate(pair, responder, config, workers) for pair in post.pairs]
@@ -97,11 +140,13 @@ async def _answer(responder: Responder, config: Config, workers: int, post: serv
         gate.start(loop)
     post.ready()
     while not ended.is_set():
+        due = loop.time() + _PUBLISHED_EVERY
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PUBLISHED_EVERY):
+            async with asyncio.timeout_at(due):
                 await ended.wait()
-        post.publish(gates.counts(opened))
+        counts.note_lag(responder.tally, loop.time() - due)
+        post.publish(counts.of_worker(responder.tally, opened))
     loop.remove_reader(post.dismissal)
     drain = post.drain_wanted()
     await asyncio.gather(*(gate.close(drain=drain) for gate in opened))
-    post.publish(gates.counts(opened))
+    post.publish(counts.of_worker(responder.tally, opened))

@@ -6,18 +6,23 @@ from .addresses import address_of, sockaddr_of, source_port
 from .batch import Batch, PortableBatch, UdpCounters
 from .pairs import Pair, bind_pairs
 from .responder import Responder
+from .shared import Board, NoRow, Slate, Tally
 from .tcp import TcpCounters, TcpLimits, TcpListener, bind_tcp
 from .udp import UdpListener, bind_udp, kernel_drops, receive_buffer_size
 from .workers import Crew, Post, Supervisor
 
 __all__ = [
     "Batch",
+    "Board",
     "Crew",
+    "NoRow",
     "Pair",
     "PortableBatch",
     "Post",
     "Responder",
+    "Slate",
     "Supervisor",
+    "Tally",
     "TcpCounters",
     "TcpLimits",
     "TcpListener",

@@ -1,4 +1,4 @@
-"""Owns worker processes: their sockets, their lives, generations and counters; knows neither DNS nor configuration."""
+"""Owns worker processes: their sockets, their lives and generations; knows neither DNS nor configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import math
-import mmap
 import os
 import selectors
 import signal
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from .pairs import Pair
+from .shared import Tally
 
 LEAVE, DRAIN = b"l", b"d"
 """What a worker is told when it is dismissed: leave what is queued to its successor, or answer it. Silence is DRAIN."""
@@ -27,7 +27,6 @@ QUICK_DEATHS = 5  # in a row, after which the next attempts are a second apart
 _FIRST_DELAY = 0.05  # s, doubled with each quick death
 _LAST_DELAY = 1.0  # s
 _LOOK_WHILE_LOADING = 0.25  # s between looks at workers that wait for their time
-_WORD = 8  # octets of a counter
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
 
 _log = logging.getLogger("geodns.server")
@@ -35,7 +34,7 @@ _log = logging.getLogger("geodns.server")
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: its slot, its sockets, where it counts, and how it and its supervisor talk.
+    """What a worker is given: its slot, its sockets, its row of the tally, and how it and its supervisor talk.
 
     `dismissal` is a descriptor that becomes readable when the worker shall end, because it is told to or as the supervisor is
     gone.
@@ -45,7 +44,8 @@ class Post:
     pairs: tuple[Pair, ...]
     dismissal: int
     _readiness: int
-    _counters: memoryview
+    _tally: Tally
+    _row: int
 
     def ready(self) -> None:
         """Say that queries are being answered, so that predecessors may go; to be called once."""
@@ -60,9 +60,8 @@ class Post:
             return True
 
     def publish(self, values: Sequence[int]) -> None:
-        """Show counters to the supervisor, in the order of its names; each one only grows."""
-        for index, value in enumerate(values):
-            self._counters[index] = value
+        """Show counters to all who read the tally; each one only grows."""
+        self._tally.publish(self._row, values)
 
 
 Work = Callable[[Post], None]
@@ -71,10 +70,15 @@ Work = Callable[[Post], None]
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """What a generation of workers is: the sockets of each slot, and the work, which holds all that it needs."""
+    """What a generation of workers is: the sockets of each slot, and the work, which holds all that it needs.
+
+    `keeping`, if it is given, is the work of one worker more, in the slot behind the others: it has the sockets of all slots to
+    look at, not to read from, and its successor begins only when it has ended.
+    """
 
     slots: tuple[tuple[Pair, ...], ...]
     work: Work
+    keeping: Work | None = None
 
     def pairs(self) -> list[Pair]:
         """Those of all slots."""
@@ -91,13 +95,9 @@ class _Worker:
     born: float
     lifeline: int  # the end that the supervisor holds: the worker is dismissed by a word on it, or by its end
     readiness: int
-    counters: mmap.mmap
+    row: int
     ready: bool = False
     kill_at: float = math.inf  # when a dismissed worker has had time enough
-
-    def values(self) -> list[int]:
-        with memoryview(self.counters) as octets, octets.cast("Q") as words:
-            return words.tolist()
 
 
 @dataclass(slots=True)
@@ -113,42 +113,37 @@ class _Stopped(BaseException):
 
 
 class Supervisor:
-    """Keeps one worker in each slot, renews all of them without losing a datagram, and sums what they count.
+    """Keeps one worker in each slot, and renews all of them without losing a datagram or what they have counted.
 
     The sockets are the supervisor's: a worker inherits those of its slot, and so does its successor, together with all that
-    is queued in them. `names` are the counters; `grace` seconds is what a dismissed worker has before it is killed.
+    is queued in them. `grace` seconds is what a dismissed worker has before it is killed.
 
     It must be the only thread of its process, for it forks; it runs no event loop, for a child could not leave that behind.
     """
 
-    def __init__(self, crew: Crew, names: Sequence[str], *, grace: float = 8.0) -> None:
+    def __init__(self, crew: Crew, tally: Tally, *, grace: float = 8.0) -> None:
         self.generation = 1
         self.deaths = 0
         self._crew = crew
-        self._names = tuple(names)
+        self._tally = tally
         self._grace = grace
-        self._slots = [_Slot() for _ in crew.slots]
+        self._slots = [_Slot() for _ in range(len(crew.slots) + 1)]  # the last is the keeper's
         self._workers: dict[int, _Worker] = {}
-        self._retired = [0] * len(self._names)
         self._farewell = LEAVE
         self._said = 0
         self._stop_wanted = self._renewal_wanted = self._preparing = self._tending = False
         self._wakeup, self._waker = socket.socketpair()
 
-    def counters(self) -> dict[str, int]:
-        """Sums over all workers, those that are gone included; at most as old as the workers' last `publish`."""
-        columns = zip(*(worker.values() for worker in self._workers.values()), strict=True)
-        living = [sum(column) for column in columns] or [0] * len(self._names)
-        return {name: past + now for name, past, now in zip(self._names, self._retired, living, strict=True)}
+    def pids(self) -> dict[int, int]:
+        """The process in each slot, the keeper's last: of the current generation, or while it has none of the one before."""
+        by_age = sorted(self._workers.values(), key=lambda worker: worker.generation)
+        return {worker.slot: worker.pid for worker in by_age}
 
-    def pids(self) -> list[int]:
-        """The processes of all workers, dismissed ones that have not ended yet included."""
-        return list(self._workers)
-
-    def run(self, renew: Callable[[], Crew | None]) -> None:
+    def run(self, renew: Callable[[], Crew | None], tended: Callable[[], None] = lambda: None) -> None:
         """Supervise until SIGTERM or SIGINT; on SIGHUP, `renew` prepares the next generation, or says and returns None.
 
-        While `renew` runs, workers that die are still replaced. Sockets that the new crew lacks are closed.
+        While `renew` runs, workers that die are still replaced. Sockets that the new crew lacks are closed. `tended` is called
+        when processes may have come or gone.
         """
         with self._signals(), selectors.PollSelector() as selector:  # poll leaves nothing open that a child would share
             selector.register(self._wakeup, selectors.EVENT_READ)
@@ -156,6 +151,7 @@ class Supervisor:
             try:
                 while not self._stop_wanted:
                     self._tend()
+                    tended()
                     self._wait(selector)
                     if self._renewal_wanted and not self._stop_wanted:
                         self._renewal_wanted = False  # a signal that comes while preparing asks for one more
@@ -199,7 +195,7 @@ class Supervisor:
         self._reap()
         ready = {worker.slot for worker in self._workers.values() if worker.ready and worker.generation == self.generation}
         for worker in self._workers.values():
-            if worker.generation < self.generation and worker.slot in ready:
+            if worker.generation < self.generation and (worker.slot in ready or worker.slot == self._keeping):
                 self._dismiss(worker, self._farewell)
         for number in self._vacant():
             if monotonic() >= self._slots[number].due:
@@ -207,16 +203,31 @@ class Supervisor:
         self._say_complete()
 
     def _vacant(self) -> list[int]:
-        """Slots that the current generation has nobody in; a predecessor may still be there."""
-        manned = {worker.slot for worker in self._workers.values() if worker.generation == self.generation}
-        return [number for number in range(len(self._slots)) if number not in manned]
+        """Slots that the current generation has nobody in; a predecessor may still be there, but not in the keeper's."""
+        manned = {
+            worker.slot
+            for worker in self._workers.values()
+            if worker.generation == self.generation or worker.slot == self._keeping
+        }
+        return [number for number in range(self._wanted) if number not in manned]
+
+    @property
+    def _keeping(self) -> int:
+        """The keeper's slot."""
+        return len(self._slots) - 1
+
+    @property
+    def _wanted(self) -> int:
+        """How many slots are to be filled."""
+        return len(self._slots) if self._crew.keeping else len(self._slots) - 1
 
     def _say_complete(self) -> None:
         """Log, once a generation, that it alone answers."""
         complete = all(worker.ready and worker.generation == self.generation for worker in self._workers.values())
-        if complete and len(self._workers) == len(self._slots) and self._said < self.generation:
+        if complete and len(self._workers) == self._wanted and self._said < self.generation:
             self._said = self.generation
-            _log.info("generation %d: %d workers answer", self.generation, len(self._slots))
+            workers = len(self._crew.slots)
+            _log.info("generation %d: %d %s", self.generation, workers, "worker answers" if workers == 1 else "workers answer")
 
     def _reap(self) -> None:
         for worker in list(self._workers.values()):
@@ -224,15 +235,13 @@ class Supervisor:
             if pid:
                 self._bury(worker, os.waitstatus_to_exitcode(status))
             elif monotonic() >= worker.kill_at:
-                _log.warning("worker %d (process %d) does not end and is killed", worker.slot, worker.pid)
+                _log.warning("%s (process %d) does not end and is killed", self._name(worker.slot), worker.pid)
                 os.kill(worker.pid, signal.SIGKILL)
                 worker.kill_at += self._grace
 
     def _bury(self, worker: _Worker, code: int) -> None:
         del self._workers[worker.pid]
-        for index, value in enumerate(worker.values()):
-            self._retired[index] += value
-        worker.counters.close()
+        self._tally.give_back(worker.row)
         os.close(worker.readiness)
         if worker.kill_at == math.inf:
             os.close(worker.lifeline)
@@ -243,13 +252,16 @@ class Supervisor:
         self.deaths += 1
         slot, now = self._slots[worker.slot], monotonic()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-        _log.warning("worker %d (process %d) %s and is replaced", worker.slot, worker.pid, how)
+        _log.warning("%s (process %d) %s and is replaced", self._name(worker.slot), worker.pid, how)
         slot.quick_deaths = slot.quick_deaths + 1 if now - worker.born < QUICK else 0
         if slot.quick_deaths == QUICK_DEATHS:
-            _log.error("worker %d has died %d times at once; trying on every %s s", worker.slot, QUICK_DEATHS, _LAST_DELAY)
+            _log.error("%s has died %d times at once; trying on every %s s", self._name(worker.slot), QUICK_DEATHS, _LAST_DELAY)
         if slot.quick_deaths > 1:
             delay = _FIRST_DELAY * 2 ** (slot.quick_deaths - 2)
             slot.due = now + (delay if slot.quick_deaths < QUICK_DEATHS else _LAST_DELAY)
+
+    def _name(self, slot: int) -> str:
+        return "the keeper" if slot == self._keeping else f"worker {slot}"
 
     def _start(self, number: int) -> None:
         """Fork a worker; in the child this does not return."""
@@ -259,20 +271,22 @@ class Supervisor:
                 lifeline, held = _pipe(undo)
                 os.set_blocking(lifeline, False)
                 readiness, told = _pipe(undo)
-                counters = undo.enter_context(mmap.mmap(-1, _WORD * max(1, len(self._names))))
+                row = self._tally.take()
+                undo.callback(self._tally.give_back, row)
                 pid = os.fork()
                 undo.pop_all()
         except OSError as error:
             self._slots[number].due = monotonic() + _LAST_DELAY
-            _log.error("cannot start worker %d, trying again in %s s: %s", number, _LAST_DELAY, error.strerror)
+            _log.error("cannot start %s, trying again in %s s: %s", self._name(number), _LAST_DELAY, error)
         else:
             if not pid:
                 os.close(held)
                 os.close(readiness)
-                self._be_a_worker(Post(number, self._crew.slots[number], lifeline, told, memoryview(counters).cast("Q")), before)
+                pairs = tuple(self._crew.pairs()) if number == self._keeping else self._crew.slots[number]
+                self._be_a_worker(Post(number, pairs, lifeline, told, self._tally, row), before)
             os.close(lifeline)
             os.close(told)
-            self._workers[pid] = _Worker(pid, number, self.generation, monotonic(), held, readiness, counters)
+            self._workers[pid] = _Worker(pid, number, self.generation, monotonic(), held, readiness, row)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -288,10 +302,12 @@ class Supervisor:
             gc.enable()  # a load in which this worker took a dead one's place may have paused it
             self._let_go(post)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            self._crew.work(post)
+            work = self._crew.keeping if post.slot == self._keeping else self._crew.work
+            if work:
+                work(post)
             code = 0
         except BaseException:
-            _log.exception("worker %d ends by a fault of our own", post.slot)
+            _log.exception("%s ends by a fault of our own", self._name(post.slot))
         finally:
             os._exit(code)
 

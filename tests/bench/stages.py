@@ -63,7 +63,10 @@ def main() -> None:
     def general(octets: bytes, source: bytes) -> bytes | None:
         return answer.respond(snapshot, octets, answer.sender(source))
 
-    fast = answer.matcher(snapshot, answer.compile_answers(snapshot), general)
+    census = answer.Census(answer.Ledger())
+    compiled = answer.compile_answers(snapshot, census)
+    census.settle()
+    fast = answer.matcher(snapshot, compiled, census, general)
     sys.stdout.write(f"{'load':<18}{'matcher µs':>12}{'general µs':>12}\n")
     for name, recipe in LOADS.items():
         messages = list(recipe(queries.NAMES, args.count, random.Random(1)))

@@ -19,12 +19,19 @@ from geodns.daemon.parsing import Source, load_zones, shares
 from geodns.wire import from_text
 
 HEAD = "$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns.example.net.\n"
-BODY = "www A 192.0.2.1\nwww GEO continent:EU A 198.51.100.1\n*.a.b TXT x\nsub NS ns.example.net.\nd DNAME example.org.\n"
-FAULTS = "www A 192.0.2.256\nwww GEO nowhere A 192.0.2.3\nno-ttl-of-its-own AAAA ::g\n"
+BODY = "www A 192.0.2.1\nwww GEO continent:EU A 198.51.100.1\n*.a.b TXT x\nsub NS ns.example.net.\npool POOL somebody\npool A 192.0.2.7\nd DNAME example.org.\n"
+FAULTS = "www A 192.0.2.256\nwww GEO nowhere A 192.0.2.3\nno-ttl-of-its-own AAAA ::g\nlost POOL nobody\n"
 
 
 def fault(selector: str) -> str | None:
     return "is nowhere" if selector == "nowhere" else None
+
+
+def pool_fault(pool: str) -> str | None:
+    return "is no pool" if pool == "nobody" else None
+
+
+FAULTS_OF = (fault, pool_fault)
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def sources(tmp_path: Path) -> list[Source]:
 
 def progress_of(sources: list[Source]) -> tuple[list[parsing.Parsed], list[int]]:
     told: list[int] = []
-    return load_zones(sources, fault, told.append), told
+    return load_zones(sources, FAULTS_OF, told.append), told
 
 
 def test_several_processes_find_what_one_finds(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +76,7 @@ def test_what_a_killed_process_leaves_is_still_loaded(sources: list[Source], mon
     monkeypatch.setattr(parsing, "WORTH_SPREADING", 0)
     monkeypatch.setattr(parsing, "_cores", lambda: 2)
 
-    assert expected == load_zones(sources, deadly, lambda _done: None)
+    assert expected == load_zones(sources, (deadly, pool_fault), lambda _done: None)
     assert [] == multiprocessing.active_children()
 
 
@@ -96,7 +103,7 @@ def test_a_process_forked_by_a_signal_does_not_hold_up_a_load(sources: list[Sour
     monkeypatch.setattr(parsing, "_cores", lambda: 2)
     before = signal.signal(signal.SIGHUP, fork)
     try:
-        assert expected == load_zones(sources, fault, lambda _done: None)
+        assert expected == load_zones(sources, FAULTS_OF, lambda _done: None)
         assert 2 == len(forked)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -115,7 +122,7 @@ def test_a_process_with_threads_is_not_forked(sources: list[Source], monkeypatch
 
     monkeypatch.setattr(parsing, "WORTH_SPREADING", 0)
     monkeypatch.setattr(parsing, "_cores", lambda: 2)
-    thread = threading.Thread(target=load_zones, args=(sources, noting, lambda _done: None))
+    thread = threading.Thread(target=load_zones, args=(sources, (noting, pool_fault), lambda _done: None))
     thread.start()
     thread.join()
 

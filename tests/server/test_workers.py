@@ -19,6 +19,7 @@ from typing import NoReturn
 import pytest
 
 from geodns.server.pairs import Pair, bind_pairs
+from geodns.server.shared import Tally
 from geodns.server.workers import QUICK_DEATHS, Crew, Post, Supervisor, Work
 from tests.support.daemons import poll
 
@@ -112,14 +113,18 @@ class Running:
 
 @contextmanager
 def supervised(
-    work: Work, renew: Callable[[tuple[tuple[Pair, ...], ...]], Crew | None] = lambda _slots: None, *, grace: float = 5.0
+    work: Work,
+    renew: Callable[[tuple[tuple[Pair, ...], ...]], Crew | None] = lambda _slots: None,
+    *,
+    keeping: Work | None = None,
+    grace: float = 5.0,
 ) -> Iterator[Running]:
     """Two slots with this work; `renew` is given their sockets. The sockets stay open here too, so that ports stay ours."""
     slots = tuple(bind_pairs("127.0.0.1", 0, 1, receive_buffer=1 << 20) for _ in range(2))
     report, told = os.pipe()
     pid = os.fork()
     if not pid:
-        _supervise(Crew(slots, work), lambda: renew(slots), grace, told)
+        _supervise(Crew(slots, work, keeping), lambda: renew(slots), grace, told)
     os.close(told)
     running = Running(pid, report, slots)
     try:
@@ -136,9 +141,11 @@ def supervised(
 def _supervise(crew: Crew, renew: Callable[[], Crew | None], grace: float, told: int) -> NoReturn:
     code = 1
     try:
-        supervisor = Supervisor(crew, NAMES, grace=grace)
+        tally = Tally(8, len(NAMES))
+        supervisor = Supervisor(crew, tally, grace=grace)
         supervisor.run(renew)
-        os.write(told, json.dumps(supervisor.counters() | {"deaths": supervisor.deaths}).encode())
+        counted = dict(zip(NAMES, tally.totals(len(NAMES)), strict=True))
+        os.write(told, json.dumps(counted | {"deaths": supervisor.deaths}).encode())
         code = 0
     finally:
         os._exit(code)
@@ -417,3 +424,33 @@ def _is_free(port: int) -> bool:
         return False
     pair.close()
     return True
+
+
+def keeping(directory: Path, token: str) -> Work:
+    """Work of a keeper: a file that is there as long as it works, which would fail if there were two of them."""
+
+    def work(post: Post) -> None:
+        path = directory / "keeper"
+        path.touch(exist_ok=False)
+        post.ready()
+        (directory / token).touch()
+        select.select([post.dismissal], [], [])
+        path.unlink()
+
+    return work
+
+
+def test_a_keeper_begins_when_its_predecessor_has_ended(tmp_path: Path) -> None:
+    """There is one keeper at a time, in each generation, and it ends with the others."""
+    with supervised(
+        answering("first"),
+        lambda slots: Crew(slots, answering("second"), keeping(tmp_path, "second")),
+        keeping=keeping(tmp_path, "first"),
+    ) as running:
+        poll("the first keeper works", (tmp_path / "first").exists, SECONDS)
+        running.signal(signal.SIGHUP)
+        poll("the second keeper works", (tmp_path / "second").exists, SECONDS)
+        assert "second" == running.ask(0)[0]
+        assert 0 == running.stop()["deaths"]
+
+    assert not (tmp_path / "keeper").exists()

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from time import monotonic, sleep
+from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 REPOSITORY = Path(__file__).parents[2]
 PORTS = range(10_240, 32_768)
@@ -311,10 +314,15 @@ def knot(directory: Path, zones: Mapping[str, str]) -> Iterator[Server]:
 
 @dataclass(slots=True)
 class Site:
-    """A directory with a configuration and its files, before and while geodns runs on them; `$port` stands for its port."""
+    """A directory with a configuration and its files, before and while geodns runs on them.
+
+    In the configuration `$port` stands for its port and `$admin` for that of its administrative door. One that does not speak of
+    the door gets none, or all servers on this machine would want the same port.
+    """
 
     directory: Path
     port: int = field(default_factory=lambda: free_port("127.0.0.1", "::1") if has_ipv6() else free_port())
+    admin: int = field(default_factory=free_port)
 
     @property
     def configuration(self) -> Path:
@@ -327,16 +335,26 @@ class Site:
         return (sys.executable, "-m", "geodns", "serve", "--config", str(self.configuration))
 
     def write(self, files: Mapping[str, str | bytes]) -> None:
-        """Write files, `$port` in the configuration replaced."""
+        """Write files, the configuration with its ports."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             if name == self.configuration.name and isinstance(content, str):
-                content = content.replace("$port", str(self.port))
+                door = "" if "[admin]" in content else WITHOUT_DOOR  # at its end: the lines before keep their numbers
+                content = content.replace("$port", str(self.port)).replace("$admin", str(self.admin)) + door
             (self.directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
     def fail(self, seconds: float = START) -> subprocess.CompletedProcess[str]:
         """Run `serve` where it is expected to give up by itself."""
         return subprocess.run(self.command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+"""The name of a metric and its labels."""
+
+
+def sample(name: str, **labels: str) -> Sample:
+    """One of the keys of `Geodns.metrics`."""
+    return name, frozenset(labels.items())
 
 
 @dataclass(slots=True)
@@ -345,26 +363,79 @@ class Geodns(Server):
 
     site: Site
 
-    def reload(self, files: Mapping[str, str | bytes], says: str = "generation") -> str:
-        """Change files, send SIGHUP, and wait for the word; returns all that was said meanwhile."""
+    def reload(self, files: Mapping[str, str | bytes], says: str = "answer") -> str:
+        """Change files, send SIGHUP, and wait for the word; returns all that was said meanwhile.
+
+        Without another word it is the one that the new generation alone answers: "generation 2: 1 worker answers".
+        """
         self.site.write(files)
         said = len(self.stderr)
         self.signal(signal.SIGHUP)
         return self.until_said(says, said)
 
+    def ask(self, method: str, path: str, body: object = None, **query: str) -> httpx.Response:
+        """One request at the administrative door; raises httpx.TransportError if nobody opens."""
+        url = f"http://127.0.0.1:{self.site.admin}{path}"
+        return httpx.request(method, url, params=query or None, json=body, trust_env=False, timeout=STOP)
+
+    def told(self, path: str, **query: str) -> Any:
+        """What the API answers; asks again while the keeper is between two lives."""
+        found: list[httpx.Response] = []
+
+        def is_told() -> bool:
+            try:
+                found.append(self.ask("GET", path, **query))
+            except httpx.TransportError:
+                return False
+            return True
+
+        poll(f"{path} is answered", is_told)
+        assert found[0].is_success, found[0].text
+        return found[0].json()
+
+    def metrics(self) -> dict[Sample, float]:
+        """Every sample of /metrics, which must be in the form that Prometheus reads."""
+        text = self.ask("GET", "/metrics").raise_for_status().text
+        families = text_string_to_metric_families(text)
+        return {sample(each.name, **each.labels): each.value for family in families for each in family.samples}
+
+    def children(self) -> set[int]:
+        """The processes that it has made and that live. Linux only."""
+        pid = self.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def workers(self) -> set[int]:
+        """Those of them that answer, as the API says."""
+        return {worker["pid"] for worker in self.told("/api/v1/status")["workers"]}
+
+    def keeper(self) -> int:
+        """The one that keeps."""
+        (pid,) = self.children() - self.workers()
+        return pid
+
 
 LISTEN = '[server]\nlisten = ["127.0.0.1:$port"]\n'
+WITHOUT_DOOR = '\n[admin]\nlisten = ""\n'
 
 
 @contextmanager
 def geodns(
     directory: Path, config: str, files: Mapping[str, str | bytes], *, exit_code: int = 0, host: str = "127.0.0.1"
 ) -> Iterator[Geodns]:
-    """geodns serving a configuration, `$port` in it replaced by a free port; asserts that it ends with `exit_code` on SIGTERM.
+    """geodns serving a configuration, its ports replaced by free ones; asserts that it ends with `exit_code` on SIGTERM.
 
     A process that the test has ended itself is held to the same exit code.
     """
-    site = Site(directory)
+    with serving(Site(directory), config, files, exit_code=exit_code, host=host) as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    site: Site, config: str, files: Mapping[str, str | bytes], *, exit_code: int = 0, host: str = "127.0.0.1"
+) -> Iterator[Geodns]:
+    """As `geodns`, on a site that may have been served before, and has the same ports then."""
+    directory = site.directory
     site.write({"geodns.toml": config, **files})
     with running(directory, Endpoint(host, site.port), site.command) as server:
         running_server = Geodns(server.endpoint, directory, server.process, site)

@@ -14,7 +14,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from geodns.answer import Identity, Snapshot, Trust, compile_zones, respond
+from geodns.answer import Identity, Pool, Snapshot, Trust, compile_zones, respond
+from geodns.answer import Steering as PoolSteering
 from geodns.geo import AnycastPrefix, Atlas, Database, Location, Network, Place, Version, parse_place, place_of, prefix_around
 from geodns.geo.layer import Layer, flatten
 from geodns.geo.partition import cells_of
@@ -68,6 +69,7 @@ class Settings(TypedDict, total=False):
     ecs: bool
     identity: str
     version: str
+    pools: Sequence[Pool]
 
 
 def read_zone(origin: str, text: str) -> ZoneContents:
@@ -97,13 +99,16 @@ def snapshot_of(zones: Mapping[str, str], **settings: Unpack[Settings]) -> Snaps
 
 
 def compiled(zones: Sequence[ZoneContents], **settings: Unpack[Settings]) -> Snapshot:
-    """As `snapshot_of`, for zones that are built already."""
+    """As `snapshot_of`, for zones that are built already; a pool that is named but not given has no endpoints."""
     atlas = atlas_of(**settings)
     regions = {name: tuple(map(parse_place, texts)) for name, texts in settings.get("regions", {}).items()}
-    served, rule_sets = compile_zones(zones, atlas, regions)
+    given = {pool.name: pool for pool in settings.get("pools", ())}
+    named = {node.pool.pool for contents in zones for node in contents.nodes.values() if node.pool}
+    empty = [Pool(name, PoolSteering.FAILOVER, (), (), ()) for name in sorted(named - given.keys())]
+    served, pools, rule_sets = compile_zones(zones, [*given.values(), *empty], atlas, regions)
     trust = Trust(settings.get("ecs", True), tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0")))))
     identity = Identity(settings.get("identity", ""), settings.get("version", ""))
-    return Snapshot(served, atlas, trust, identity, rule_sets=rule_sets)
+    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets)
 
 
 def place(text: str) -> Place:

@@ -1,0 +1,415 @@
+"""Owns the keeper's process: what it tells and is told through the administrative door; refuses to answer DNS queries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import socket
+from collections import deque
+from time import monotonic, time
+from typing import Any
+
+import dns.exception
+import dns.rdatatype
+
+import geodns
+from geodns import answer, server, wire
+from geodns.daemon import gates, loading, pooling, report
+from geodns.daemon.counting import Counts
+from geodns.daemon.keeping import Keeping
+from geodns.daemon.loading import Loaded
+from geodns.ops import admin, control, health, metrics, overrides
+from geodns.ops.config import Config
+from geodns.ops.metrics import Sample
+from geodns.problem import Problem, ProblemsFound, Severity
+
+log = logging.getLogger("geodns.keeper")
+
+Json = dict[str, Any]
+_RELOAD_PATIENCE = 600.0  # seconds until a reload that says nothing is given up
+_RATE_OVER = 10  # seconds over which the rate of queries is taken
+_LOOK = 0.05  # seconds between looks at what the supervisor has to say
+
+
+class Door:
+    """The administrative door's socket, which outlives reloads as long as its address is the same."""
+
+    def __init__(self) -> None:
+        self._sock: socket.socket | None = None
+        self._wanted = ""
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """The listening socket, if the door is open."""
+        return self._sock
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody can come in."""
+        return self._sock is not None
+
+    @property
+    def text(self) -> str:
+        """Where it is, as text; a port that was given as 0 is the real one."""
+        if self._sock is None:
+            return ""
+        name = self._sock.getsockname()
+        if isinstance(name, str):
+            return f"unix:{name}"
+        return f"[{name[0]}]:{name[1]}" if self._sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+
+    def open(self, config: Config) -> list[Problem]:
+        """Listen where a configuration says; what stands in the way is a warning, for queries are answered all the same."""
+        wanted = config.admin.listen
+        if wanted == self._wanted and (self._sock or not wanted):
+            return []
+        try:
+            opened = admin.bind(wanted) if wanted else None
+        except ProblemsFound as found:
+            return [
+                Problem(fault.file, fault.line, f"{fault.message}: no metrics and no API", fault.remedy, Severity.WARNING)
+                for fault in found.problems
+            ]
+        self.close()
+        self._sock, self._wanted = opened, wanted
+        return []
+
+    def close(self) -> None:
+        """Give it up."""
+        if self._sock:
+            admin.release(self._sock)
+        self._sock = None
+
+
+def keep(
+    loaded: Loaded,
+    board: server.Board,
+    notebook: server.Slate,
+    slate: server.Slate,
+    counts: Counts,
+    door: Door,
+    lost: int,
+    post: server.Post,
+) -> None:
+    """What the keeper's process does; `lost` is what the kernel dropped on sockets that are closed by now."""
+    asyncio.run(_keep(Doorkeeper(loaded, Keeping(loaded.config, board, notebook), slate, counts, lost, post), door, post))
+
+
+async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    loop.add_reader(post.dismissal, ended.set)
+    keeping = asyncio.create_task(keeper.keeping.run())
+    watching = asyncio.create_task(keeper.watch_rate())
+    serving = asyncio.create_task(_serve(keeper, door, ended))
+    post.ready()
+    await ended.wait()
+    loop.remove_reader(post.dismissal)
+    await serving
+    keeping.cancel()
+    watching.cancel()
+    await asyncio.wait({keeping, watching})
+
+
+async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
+    if door.sock is None:
+        return
+    told = keeper.loaded.config.admin
+    try:
+        token = control.read_token(keeper.loaded.config.path(told.token_file)) if told.token_file else ""
+    except ProblemsFound as found:
+        for problem in found.problems:
+            log.error("%s: no metrics and no API", problem)
+        return
+    access = admin.access(door.sock, hosts=told.hosts, token=token)
+    await admin.serve(admin.application(keeper, access), door.sock, ended)
+
+
+class Doorkeeper:
+    """What is asked at the door, and answered from what this process knows: see `admin.Keeper`."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        keeping: Keeping,
+        slate: server.Slate,
+        counts: Counts,
+        lost: int,
+        post: server.Post,
+    ) -> None:
+        self.loaded = loaded
+        self.keeping = keeping
+        self._slate = slate
+        self._counts = counts
+        self._lost = lost
+        self._post = post
+        self.rate = 0.0
+        self._seats = {seat.path: [each for each in keeping.seats if each.path == seat.path] for seat in keeping.seats}
+
+    def status(self) -> Json:
+        """The whole instance at a glance."""
+        told = report.read(self._slate)
+        pools = {name: self._pool_state(name) for name in self.loaded.config.pools}
+        last = told.last_reload
+        return {
+            "version": geodns.__version__,
+            "identity": self.loaded.config.server.identity,
+            "pid": told.pid,
+            "uptime": time() - told.started,
+            "ready": self.ready(),
+            "draining": self.keeping.draining,
+            "generation": told.generation,
+            "loaded_at": told.loaded_at,
+            "last_reload": {"at": last.at, "accepted": last.accepted, "seconds": last.seconds, "problems": last.problems}
+            if last
+            else None,
+            "configuration": str(self.loaded.path),
+            "listening": told.listening,
+            "workers": [{"slot": slot, "pid": pid} for slot, pid in told.workers.items() if slot != self._post.slot],
+            "worker_deaths": told.deaths,
+            "queries": self._queries(),
+            "rates": {"queries": self.rate},
+            "zones": len(self.loaded.snapshot.zones),
+            "records": self.loaded.records,
+            "pools": pools,
+            "overrides": len(self.keeping.words),
+        }
+
+    def _queries(self) -> int:
+        counted = self._counts.fixed()
+        return counted["udp_datagrams"] + counted["tcp_messages"]
+
+    async def watch_rate(self) -> None:
+        """Work out, once a second, how many messages a second came in the last seconds; until cancelled."""
+        seen: deque[tuple[float, int]] = deque(maxlen=_RATE_OVER + 1)
+        while True:
+            seen.append((monotonic(), self._queries()))
+            (began, before), (now, after) = seen[0], seen[-1]
+            self.rate = (after - before) / (now - began) if now > began else 0.0
+            await asyncio.sleep(1.0)
+
+    def zones(self) -> list[Json]:
+        """Every zone."""
+        return [
+            {
+                "name": wire.to_text(zone.contents.origin),
+                "serial": zone.contents.serial,
+                "records": zone.contents.record_count,
+                "tailored": len(zone.tailored),
+                "file": zone.contents.file,
+            }
+            for zone in self.loaded.snapshot.zones.values()
+        ]
+
+    def pools(self) -> list[Json]:
+        """Every pool, its sites, endpoints and addresses."""
+        return [self.pool(name) for name in self.loaded.config.pools]
+
+    def pool(self, name: str) -> Json:
+        """One pool; raises KeyError."""
+        pool = self.loaded.config.pools[name]
+        return {
+            "name": name,
+            "steering": pool.steering,
+            "answers": pool.answers,
+            "ttl": pool.ttl,
+            "ttl_degraded": pool.ttl_degraded,
+            "when_all_down": pool.when_all_down,
+            "min_up": pool.min_up,
+            "check": {"type": pool.check.type, "interval": pool.check.interval, "rise": pool.check.rise, "fall": pool.check.fall},
+            "state": self._pool_state(name),
+            "degraded": self._pool_state(name) != "up",
+            "sites": [self._site(name, site) for site in pool.sites],
+            "history": [{"at": at, "what": what} for at, what in self.keeping.history[name]],
+        }
+
+    def _pool_state(self, name: str) -> str:
+        """up, degraded (an endpoint is not eligible, or its health is about to change) or down (none is eligible)."""
+        standings = [self._standing(seat) for seat in self.keeping.seats if seat.path[0] == name]
+        if not any(standing.eligible for standing in standings):
+            return "down"
+        return "up" if all(standing.eligible and not standing.troubled for standing in standings) else "degraded"
+
+    def _site(self, pool_name: str, site: str) -> Json:
+        pool = self.loaded.config.pools[pool_name]
+        endpoints = [self._endpoint(pool_name, endpoint) for endpoint in pool.sites[site]]
+        eligible = sum(any(address["eligible"] for address in endpoint["addresses"]) for endpoint in endpoints)
+        first = pool.sites[site][0]
+        place = {"latitude": first.latitude, "longitude": first.longitude}
+        return {"name": site, "up": eligible >= pool.min_up, **place, "endpoints": endpoints}
+
+    def _endpoint(self, pool: str, endpoint: Any) -> Json:
+        path = (pool, endpoint.site, endpoint.name)
+        word = self.keeping.words.word_for(path, time())
+        return {
+            "name": endpoint.name,
+            "weight": endpoint.weight,
+            "capacity": endpoint.capacity,
+            "load": endpoint.load,
+            "override": {
+                "path": "/".join(word.path),
+                "word": word.word.value,
+                "since": word.since,
+                "until": word.until,
+                "reason": word.reason,
+                "who": word.who,
+            }
+            if word
+            else None,
+            "addresses": [self._address(seat) for seat in self._seats[path]],
+        }
+
+    def _address(self, seat: pooling.Seat) -> Json:
+        state = self.keeping.states.get(seat.key)
+        told: Json = {"address": seat.address, "family": seat.family, "eligible": self._standing(seat).eligible}
+        state = state or health.State()
+        last = state.last
+        return told | {
+            "health": "unchecked" if seat.target is None else state.health.value,
+            "pending": state.pending,
+            "since": state.since,
+            "transitions": state.transitions,
+            "checked": state.checked,
+            "error": last.error if last else "",
+            "duration": last.seconds if last else None,
+            "certificate_expires": last.certificate_expires if last else None,
+        }
+
+    def _standing(self, seat: pooling.Seat) -> answer.Standing:
+        return pooling.standing(seat, self.keeping.states, self.keeping.words, time())
+
+    def explain(self, name: str, rdtype: str, client: str, ecs: str, resolver: str) -> Json:
+        """What a client gets now and why; raises ValueError."""
+        try:
+            number = int(dns.rdatatype.from_text(rdtype or "A"))
+        except (dns.exception.DNSException, ValueError) as error:
+            raise ValueError(f"'{rdtype}' is no record type") from error
+        asker = loading.asker(ecs or client, resolver)
+        moment = pooling.moment(self.loaded.config, self.keeping.states, self.keeping.words, time())
+        return answer.explain(self.loaded.snapshot, wire.from_text(name), number, asker, moment).as_json()
+
+    def alive(self) -> list[str]:
+        """Reasons why a restart is needed; none is well."""
+        return []
+
+    def ready(self) -> list[str]:
+        """Reasons why no queries should come here; none is well."""
+        draining = ["this instance is draining: " + self.keeping.draining] if self.keeping.draining else []
+        workers = [slot for slot in report.read(self._slate).workers if slot != self._post.slot]
+        return [*draining, *self.keeping.unready(), *([] if workers else ["no process answers"])]
+
+    async def reload(self, force: bool) -> Json:  # noqa: ARG002
+        """Have the supervisor load everything anew, and wait until it says how that went."""
+        before = report.read(self._slate)
+        os.kill(before.pid, signal.SIGHUP)
+        async with asyncio.timeout(_RELOAD_PATIENCE):
+            while (told := report.read(self._slate)).attempts == before.attempts:
+                await asyncio.sleep(_LOOK)
+        last = told.last_reload
+        return {
+            "accepted": last.accepted if last else False,
+            "generation": before.generation + (last.accepted if last else 0),
+            "seconds": last.seconds if last else 0.0,
+            "problems": last.problems if last else (),
+        }
+
+    async def drain(self, reason: str) -> Json:
+        """Say that this instance is not ready, while it goes on answering; kept until it is taken back."""
+        self.keeping.drain(reason or "on request")
+        return {"draining": True}
+
+    async def undrain(self, reason: str) -> Json:  # noqa: ARG002 (the door's form)
+        """Take it back."""
+        self.keeping.drain("")
+        return {"draining": False}
+
+    def set_override(self, pattern: str, word: str, seconds: float | None, reason: str, who: str) -> Json:
+        """The operator's word; raises BadPattern, a ValueError."""
+        spoken: overrides.Word | overrides.Auto = "auto" if word == "auto" else overrides.Word(word)
+        return {"touched": self.keeping.say_word(pattern, spoken, seconds=seconds, reason=reason, who=who)}
+
+    def post_state(self, key: str, up: bool, who: str) -> Json:  # noqa: ARG002
+        """The state of an external check; raises KeyError."""
+        self.keeping.post_state(key, up=up)
+        return {"endpoint": key, "up": up}
+
+    def metrics(self, *, openmetrics: bool) -> bytes:
+        """All metrics, in one of two forms."""
+        return metrics.exposition(metrics.filled(self._samples()), openmetrics=openmetrics)
+
+    def _samples(self) -> dict[str, list[Sample]]:
+        told = report.read(self._slate)
+        last = told.last_reload
+        pids = [told.pid, *told.workers.values()]
+        drops = gates.drops(self._post.pairs) + self._lost
+        return {
+            "geodns_build_info": [((geodns.__version__, platform.python_version()), 1)],
+            "geodns_ready": [((), not self.ready())],
+            "geodns_draining": [((), bool(self.keeping.draining))],
+            **self._counts.samples(),
+            "geodns_udp_kernel_drops_total": [((), drops)],
+            "geodns_workers": [((), len([slot for slot in told.workers if slot != self._post.slot]))],
+            "geodns_worker_deaths_total": [((), told.deaths)],
+            "geodns_snapshot_generation": [((), told.generation)],
+            "geodns_snapshot_loaded_timestamp_seconds": [((), told.loaded_at)],
+            "geodns_reloads_total": [
+                (("accepted",), told.attempts - told.refused),
+                (("refused",), told.refused),
+            ],
+            "geodns_reload_duration_seconds": [((), last.seconds if last else self.loaded.seconds)],
+            "geodns_last_reload_success": [((), last is None or last.accepted)],
+            **self._data_samples(),
+            **self._pool_samples(),
+            **metrics.process_samples(pids),
+        }
+
+    def _data_samples(self) -> dict[str, list[Sample]]:
+        """Zones and databases."""
+        zones = [zone.contents for zone in self.loaded.snapshot.zones.values()]
+        return {
+            "geodns_zone_serial": [((wire.to_text(zone.origin),), zone.serial) for zone in zones],
+            "geodns_zone_records": [((wire.to_text(zone.origin),), zone.record_count) for zone in zones],
+            "geodns_database_build_timestamp_seconds": [
+                ((database.name,), database.built)
+                for database in self.loaded.snapshot.atlas.databases
+                if database.built is not None
+            ],
+        }
+
+    def _pool_samples(self) -> dict[str, list[Sample]]:
+        found: dict[str, list[Sample]] = {
+            "geodns_pool_degraded": [((name,), self._pool_state(name) != "up") for name in self.loaded.config.pools],
+            "geodns_endpoint_eligible": [
+                (path, any(self._standing(seat).eligible for seat in seats)) for path, seats in self._seats.items()
+            ],
+            "geodns_override": [((*(*word.path, "", "")[:3], word.word.value), 1) for word in self.keeping.words],
+        }
+        for seats in self._seats.values():
+            numbers = {"ipv4": 0, "ipv6": 0}
+            for seat in seats:
+                numbers[seat.family] += 1
+                for name, value in self._check_samples(seat):
+                    labels = (*seat.path, seat.family, str(numbers[seat.family]))
+                    state = (value,) if isinstance(value, str) else ()
+                    found.setdefault(name, []).append(((*labels, *state), 1 if isinstance(value, str) else value))
+        return found
+
+    def _check_samples(self, seat: pooling.Seat) -> list[tuple[str, float | str]]:
+        """What is known of one address; a text is the value of one label more."""
+        state = self.keeping.states.get(seat.key)
+        if seat.target is None or state is None or state.last is None:
+            return [("geodns_check_state", "unchecked" if seat.target is None else "unknown")]
+        expires = state.last.certificate_expires
+        return [
+            ("geodns_check_up", state.health == "up"),
+            ("geodns_check_state", state.health.value),
+            ("geodns_check_duration_seconds", state.last.seconds),
+            ("geodns_check_last_change_timestamp_seconds", state.since),
+            ("geodns_check_transitions_total", state.transitions),
+            ("geodns_check_failures_total", self.keeping.failures.get(seat.key, 0)),
+            *([("geodns_check_certificate_expiry_timestamp_seconds", expires)] if expires is not None else []),
+        ]

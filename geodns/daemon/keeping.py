@@ -1,0 +1,258 @@
+"""Owns what is kept beside the answering: checks, the operator's words, remembered state; refuses to answer queries and to load.
+
+The keeper is one process with an event loop. It shows the standings of all endpoints on a board that the answering processes
+read, and writes what must outlive it into the notebook, which its successor reads, and into the state directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from time import time
+
+from geodns import answer, server
+from geodns.daemon import pooling
+from geodns.daemon.pooling import Seat
+from geodns.ops import health, overrides
+from geodns.ops.config import Config
+from geodns.ops.overrides import Overrides
+from geodns.ops.state import Kept, NeverWritten, StateDirectory, Unusable
+from geodns.problem import Problem
+
+log = logging.getLogger("geodns.keeper")
+
+NOTEBOOK = 32 << 20  # octets: states of 50,000 addresses
+STATE = "pools"  # the file in the state directory
+_HISTORY = 100  # transitions remembered of each pool
+_ROUND = 0.5  # seconds between looks at the clock: words that end, changes to be written
+_REFRESH = 30.0  # seconds after which the state is written although nothing has changed, so that it does not grow old
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What outlives a keeper: states of checks by seat, the operator's words, what has happened to each pool.
+
+    `draining` is why this instance shall not be sent queries, "" if it may.
+    """
+
+    states: Mapping[str, health.State]
+    overrides: Overrides
+    history: Mapping[str, tuple[tuple[float, str], ...]]
+    draining: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """As values of JSON."""
+        return {
+            "states": {key: state.to_json() for key, state in self.states.items()},
+            "overrides": self.overrides.to_json(),
+            "history": {pool: list(map(list, happened)) for pool, happened in self.history.items()},
+            "draining": self.draining,
+        }
+
+
+NOTHING = Remembered({}, Overrides(), {})
+
+
+def remembered(value: object) -> Remembered:
+    """What `to_json` has written; raises ValueError where it is something else."""
+    if not isinstance(value, dict) or not {"states", "overrides", "history"} <= value.keys():
+        raise ValueError("it holds no states and overrides")
+    try:
+        states = {str(key): health.State.from_json(state) for key, state in value["states"].items()}
+        history = {
+            str(pool): tuple((float(at), str(what)) for at, what in happened) for pool, happened in value["history"].items()
+        }
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"it holds something else than states and history: {error}") from error
+    return Remembered(states, Overrides.from_json(value["overrides"]), history, str(value.get("draining", "")))
+
+
+def recall(config: Config, now: float) -> tuple[Remembered, list[Problem]]:
+    """What the state directory holds: words of the operator always, states of checks only if they are fresh enough."""
+    if not config.server.state:
+        return NOTHING, []
+    directory = StateDirectory(config.path(config.server.state))
+    match directory.read(STATE):
+        case NeverWritten():
+            return NOTHING, []
+        case Unusable(problem):
+            return NOTHING, [problem]
+        case Kept() as kept:
+            try:
+                known = remembered(kept.value)
+            except ValueError as error:
+                return NOTHING, [directory.set_aside(STATE, str(error))]
+    if kept.age(now) > config.server.state_max_age:
+        return replace(known, states={}), []
+    return known, []
+
+
+def remembered_moment(config: Config) -> tuple[answer.Moment, float]:
+    """The standings that a daemon has written last, with reasons, and their age in seconds: infinite where none is fresh."""
+    now = time()
+    known, age = _look(config, now) if config.pools and config.server.state else (NOTHING, inf)
+    return pooling.moment(config, known.states, known.overrides, now), age
+
+
+def _look(config: Config, now: float) -> tuple[Remembered, float]:
+    kept = StateDirectory(config.path(config.server.state)).look(STATE)
+    if not isinstance(kept, Kept):
+        return NOTHING, inf
+    try:
+        known = remembered(kept.value)
+    except ValueError:
+        return NOTHING, inf
+    age = kept.age(now)
+    return (known, age) if age <= config.server.state_max_age else (replace(known, states={}), inf)
+
+
+def hand_over(known: Remembered, notebook: server.Slate) -> None:
+    """Leave for the next keeper what is known; raises ValueError if there is no room for so much."""
+    notebook.write(json.dumps(known.to_json()).encode())
+
+
+def from_notebook(notebook: server.Slate) -> Remembered:
+    """What the last keeper has left."""
+    octets = notebook.read()
+    return remembered(json.loads(octets)) if octets else NOTHING
+
+
+class Keeping:
+    """Checks, words and state of one generation's pools."""
+
+    def __init__(self, config: Config, board: server.Board, notebook: server.Slate) -> None:
+        self.config = config
+        self._board = board
+        self._notebook = notebook
+        self._directory = StateDirectory(config.path(config.server.state)) if config.server.state else None
+        self.seats = pooling.seats(config)
+        self._told = pooling.by_target(self.seats)
+        self._octets = bytearray(len(self.seats))
+        self._written = 0.0
+        self.known = pooling.tree(config)
+        known = from_notebook(notebook)
+        keys = {seat.key for seat in self.seats if seat.target}
+        self.states = {key: state for key, state in known.states.items() if key in keys}
+        self.words, gone = known.overrides.restricted_to(self.known)
+        self.history = {pool: deque(known.history.get(pool, ()), _HISTORY) for pool in config.pools}
+        self.draining = known.draining
+        self.failures: dict[str, int] = {}
+        self._external: list[tuple[str, bool, float]] = []
+        for word in gone:
+            log.info("%s: %s is over, for there is no such endpoint any more", "/".join(word.path), word.word)
+        self._dirty = bool(gone)
+        self.prober = health.Prober(self._heard)
+        for seat in self.seats:  # what somebody outside has said ages as if nothing had happened
+            state = self.states.get(seat.key)
+            if state and seat.target and isinstance(seat.target.check, health.ExternalCheck):
+                self._external.append((seat.target.key, state.health is health.Health.UP, state.checked))
+
+    def unready(self) -> list[str]:
+        """Why clients might be sent to endpoints of which nothing is known yet; [] once each was checked, or is remembered."""
+        waiting = {seat.path[0] for seat in self.seats if self._awaited(seat)}
+        return [f"pool {pool}: not every endpoint was checked yet" for pool in sorted(waiting)]
+
+    def _awaited(self, seat: Seat) -> bool:
+        if seat.target is None or isinstance(seat.target.check, health.ExternalCheck):
+            return False
+        return seat.key not in self.states
+
+    async def run(self) -> None:
+        """Probe, look at the clock and write, until cancelled; then write once more."""
+        self.prober.watch(self._told)
+        for key, up, checked in self._external:
+            self.prober.post(key, up, checked)
+        self._show()
+        probing = asyncio.create_task(self.prober.run())
+        try:
+            while True:
+                self.tick(time())
+                await asyncio.sleep(_ROUND)
+        finally:
+            probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await probing
+            self._save()
+
+    def tick(self, now: float) -> None:
+        """End the words whose time is over, and write what has changed."""
+        self.words, over = self.words.expired(now)
+        for word in over:
+            what = f"{'/'.join(word.path)}: {word.word} is over"
+            log.info("%s", what)
+            self._note(word.path[0], what, now)
+        if over:
+            self._show()
+        if self._dirty or now - self._written > _REFRESH:
+            self._save()
+
+    def _heard(self, target: health.Target, outcome: health.Result | health.NoState) -> None:
+        """A probe's result, for every seat that it is about."""
+        now = time()
+        for seat in self._told.get(target, ()):
+            before = self.states.get(seat.key, health.State())
+            after = self.states[seat.key] = health.advance(before, outcome, now, seat.rise, seat.fall)
+            if isinstance(outcome, health.Result) and not outcome.ok:
+                self.failures[seat.key] = self.failures.get(seat.key, 0) + 1
+            if after.health is not before.health:
+                self._say(seat, before, after, now)
+            self._octets[seat.slot] = pooling.standing(seat, self.states, self.words, now).octet
+        self._board.write(bytes(self._octets))
+
+    def _say(self, seat: Seat, before: health.State, after: health.State, now: float) -> None:
+        why = f": {after.last.error}" if after.last and after.last.error else ""
+        what = f"{'/'.join(seat.path)} ({seat.address}) is {after.health.value}, was {before.health.value}{why}"
+        log.log(logging.WARNING if after.health is health.Health.DOWN else logging.INFO, "pool %s", what)
+        self._note(seat.path[0], what, now)
+
+    def _note(self, pool: str, what: str, now: float) -> None:
+        if pool in self.history:
+            self.history[pool].append((now, what))
+        self._dirty = True
+
+    def say_word(
+        self, pattern: str, word: overrides.Word | overrides.Auto, *, seconds: float | None, reason: str, who: str
+    ) -> list[str]:
+        """The operator's word about all that a pattern names; the paths that it has changed. Raises BadPattern."""
+        now = time()
+        until = now + seconds if seconds is not None else None
+        self.words, touched = self.words.set(pattern, word, now=now, until=until, reason=reason, who=who, known=self.known)
+        for path in touched:
+            what = f"{'/'.join(path)} is set to {word} by {who or 'somebody'}" + (f": {reason}" if reason else "")
+            self._note(path[0], what, now)
+        self._show()
+        self._save()
+        return ["/".join(path) for path in touched]
+
+    def drain(self, reason: str) -> None:
+        """Say that this instance shall not be sent queries, or with "" that it may."""
+        self.draining = reason
+        log.info("draining: %s", reason) if reason else log.info("no longer draining")
+        self._save()
+
+    def post_state(self, key: str, *, up: bool) -> None:
+        """A state that somebody outside knows; raises KeyError for no endpoint with an external check."""
+        self.prober.post(key, up, time())
+
+    def _show(self) -> None:
+        """Put the standings on the board, for the processes that answer."""
+        now = time()
+        self._octets[:] = bytes(pooling.standing(seat, self.states, self.words, now).octet for seat in self.seats)
+        self._board.write(bytes(self._octets))
+
+    def _save(self) -> None:
+        history = {pool: tuple(happened) for pool, happened in self.history.items()}
+        known = Remembered(self.states, self.words, history, self.draining)
+        try:
+            hand_over(known, self._notebook)
+        except ValueError as error:
+            log.error("states of checks are not handed on: %s", error)
+        if self._directory and (self.config.pools or self.draining):
+            self._directory.write(STATE, known.to_json())
+        self._dirty, self._written = False, time()

@@ -1,0 +1,75 @@
+"""Owns what the supervisor tells the keeper: generations, reloads, workers; refuses to know how either of them works."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from time import time
+
+from geodns import server
+from geodns.problem import Problem
+
+CAPACITY = 4 << 20  # octets; problems beyond _MOST are left out, so it always fits
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How the last reload went; times are Unix time and seconds."""
+
+    at: float
+    accepted: bool
+    seconds: float
+    problems: tuple[dict[str, object], ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """The state of the whole server, as its supervisor knows it. Counts of reloads include the refused ones."""
+
+    pid: int
+    started: float
+    generation: int = 1
+    loaded_at: float = 0.0
+    attempts: int = 0
+    refused: int = 0
+    deaths: int = 0
+    listening: tuple[str, ...] = ()
+    workers: dict[int, int] = field(default_factory=dict)
+    last_reload: Reload | None = None
+
+    def note_reload(self, began: float, problems: Sequence[Problem], *, accepted: bool) -> None:
+        """Remember how a reload went that began at this Unix time."""
+        self.attempts += 1
+        self.refused += not accepted
+        if accepted:
+            self.loaded_at = time()
+        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])))
+
+    def note_workers(self, pids: Mapping[int, int], deaths: int, generation: int) -> bool:
+        """Take over which process is in which slot; says whether anything is new."""
+        news = (dict(pids), deaths, generation)
+        if news == (self.workers, self.deaths, self.generation):
+            return False
+        self.workers, self.deaths, self.generation = news
+        return True
+
+    def write(self, slate: server.Slate) -> None:
+        """Show it to the keeper."""
+        slate.write(json.dumps(asdict(self)).encode())
+
+
+def read(slate: server.Slate) -> Report:
+    """What the supervisor has shown last; raises ValueError if it has shown nothing yet."""
+    told = json.loads(slate.read())
+    last = told.pop("last_reload")
+    told["workers"] = {int(slot): pid for slot, pid in told["workers"].items()}
+    if last:
+        last["problems"] = tuple(last["problems"])
+    return Report(**told, last_reload=Reload(**last) if last else None)
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """A problem as a plain object."""
+    return {**asdict(problem), "severity": problem.severity.name.lower()}
