@@ -36,7 +36,7 @@ _NOT_SERVED = [(int(Option.EXTENDED_ERROR), ExtendedError.NOT_AUTHORITATIVE.to_b
 _REFUSED = tuple(HEADER.pack(0, QR | (RD if number & 1 else 0) | Rcode.REFUSED, 1, 0, 0, number >> 1)[2:] for number in range(4))
 _SCOPES = tuple(bytes((scope,)) for scope in range(129))
 _NO_SCOPE = (b"",)
-_ANYCAST = int(State.ANYCAST)
+_ANYCAST, _BY_SENDER = int(State.ANYCAST), int(How.BY_SENDER)
 
 
 class Shape(NamedTuple):
@@ -202,10 +202,20 @@ class _Rest:
         return known
 
     def by_source(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
-        """The reply for the sender's own address, counted by who decided: the sender, a network of the operator, nobody.
+        """The reply for the sender's own address, with the counter of who decided: the sender, a network of the operator, nobody.
 
-        `before` is the outcome of a client subnet that was looked at in vain.
+        `before` is the outcome of a client subnet that was looked at in vain. Nearly always it is IPv4, and located.
         """
+        starts, top, above, classes, outcomes, _, _, variants, _, plain = entry[3]  # type: ignore[misc]  # it differs by client
+        if plain and len(source) == 16 and before != _ANYCAST:
+            address = int.from_bytes(source[4:8], "big")
+            found = bisect_right(starts, address, top[address >> above], top[(address >> above) + 1]) - 1
+            chosen = variants[outcomes[classes[found]]]
+            if isinstance(chosen, tuple):
+                return chosen[0], chosen[1], chosen[2] + _BY_SENDER + echoed
+        return self._by_any_source(entry, source, echoed, before)
+
+    def _by_any_source(self, entry: Entry, source: bytes, echoed: int, before: int) -> Prepared:
         steering = entry[3]
         if steering is None:
             raise AssertionError("only what differs by client is asked for by its sender")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-CAPACITY = 1 << 16
+CAPACITY = 1 << 17
 """Counters that there can be; what comes later is counted together, as labels that are all empty."""
 
 _RESERVE = 4096  # of these, for what is counted together

@@ -294,7 +294,7 @@ class Roll:
         if number not in self.able:
             return "has no address of this type"
         if number in self.eligible:
-            return "has no capacity to spare" if self.pool.endpoints[number].weight else "stands by (weight 0)"
+            return self._why_spared(self.pool.endpoints[number])
         if any(standing.eligible for _, standing in self.able[number]):
             return f"is up, but its site has fewer than {self.pool.min_up} up"
         return "; ".join(dict.fromkeys(self._told(address, standing) for address, standing in self.able[number]))
@@ -303,14 +303,19 @@ class Roll:
         note = self._notes.get(address.slot) if standing.word is Word.AUTO or standing.word is Word.UP else ""
         return f"{standing}: {note}" if note else str(standing)
 
+    @staticmethod
+    def _why_spared(endpoint: Endpoint) -> str:
+        if not endpoint.weight:
+            return "stands by (weight 0)"
+        return "is not needed: there is room before it" if endpoint.spare else "has no capacity to spare"
+
     def _after_failure(self, bands: Bands, home: int, at: int, alive: tuple[int, ...]) -> Candidates:
         """The next band, or as many of the next sites as together have room for what the failed one bears."""
-        if self.pool.spreads:
-            shares = self._spread(bands[at:], bands[home])
-            if len(shares) > 1:
-                last = max(number for number, band in enumerate(bands) if not set(shares[-1].endpoints).isdisjoint(band))
-                return self._choice(Verdict.SPREAD, bands[: last + 1], shares)
-        return self._choice(Verdict.NEXT, bands[: at + 1], (Share(1.0, alive),))
+        shares = self._spread(bands[at:], bands[home]) if self.pool.spreads else ()
+        if not shares:
+            return self._choice(Verdict.NEXT, bands[: at + 1], (Share(1.0, alive),))
+        last = max(number for number, band in enumerate(bands) if not set(shares[-1].endpoints).isdisjoint(band))
+        return self._choice(Verdict.SPREAD if len(shares) > 1 else Verdict.NEXT, bands[: last + 1], shares)
 
     def _spread(self, bands: Bands, failed: Sequence[int]) -> tuple[Share, ...]:
         """The next sites, up to the one with which their spare capacity covers what the failed endpoints bear."""

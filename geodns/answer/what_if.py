@@ -23,6 +23,10 @@ Parts = tuple[float, ...]
 """Parts of users by number of endpoint; at the end of those who get none of them."""
 
 
+class NoUsers(Exception):
+    """There is nobody whose way could be foretold; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Where some users go before and after the event: `moved` is the part that changes its site.
@@ -188,7 +192,7 @@ def what_if(
     """Foretell an event: how standings are before and after it.
 
     Users are of one address family, and get addresses of it. They are as many as addresses in the databases, by country; or as
-    many as `users` says by country code, spread within a country like its addresses. Raises BadDatabase, and ValueError where
+    many as `users` says by country code, spread within a country like its addresses. Raises BadDatabase, and NoUsers where
     nobody is left: no address has a place, or no country with users has an address.
     """
     policy = tuple(policies([pool], regions))
@@ -202,7 +206,7 @@ def what_if(
         amounts = {name: users.get(name.removeprefix("country:"), 0.0) for name in counted if name.startswith("country:")}
     total = sum(amounts.values())
     if not total:
-        raise ValueError("no country with users has an address in the databases")
+        raise NoUsers("no country with users has an address in the databases")
     oracle = _Oracle(steered, Type.A if version == 4 else Type.AAAA, event)
     found = [Area(name, amount / total, oracle.flow(counted[name])) for name, amount in amounts.items() if amount]
     found.sort(key=lambda area: (-area.users * area.flow.moved, -area.users, area.name))

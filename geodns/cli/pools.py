@@ -10,9 +10,11 @@ import typer
 
 from geodns.cli.control import ReasonOption, lasted, moment, running
 from geodns.cli.output import ConfigOption, JsonOption, say, say_json, table, usage
+from geodns.cli.what_if import what_if
 from geodns.ops.overrides import BadDuration, parse_duration
 
-app = typer.Typer(help="Pools of the running daemon.", no_args_is_help=True)
+app = typer.Typer(help="Pools: of the running daemon, or what would become of them.", no_args_is_help=True)
+app.command("what-if")(what_if)
 
 
 class Word(StrEnum):
@@ -26,7 +28,7 @@ class Word(StrEnum):
 
 @app.callback()
 def group() -> None:
-    """Pools of the running daemon."""
+    """Pools: of the running daemon, or what would become of them."""
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from geodns import answer, server
-from geodns.daemon import gates
+from geodns.daemon import gates, sampling
 from geodns.ops.metrics import Histogram, Sample
 
 _BATCH_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -89,7 +89,7 @@ class _Found:
         self.replies: list[_Replies] = []
         for labels, value in zip(names, totals, strict=True):
             match labels:
-                case ("batch" | "lag" | "latency" | "scope", *_):
+                case ("batch" | "lag" | "latency" | "scope" | "country", *_):
                     self.runs.setdefault(labels[:-1], []).append(value)
                 case ("reply", transport, rdtype, rcode, choice, how):
                     if value:
@@ -110,6 +110,13 @@ class _Found:
             "geodns_answers_total": [((name[5:],), count) for name, count in choices.items() if name.startswith("rule:")],
             "geodns_pool_answers_total": [
                 (tuple(name[5:].split("/")), count) for name, count in choices.items() if name.startswith("pool:")
+            ],
+            "geodns_country_answers_total": [
+                ((sampling.CODES[position], *labels[1:]), count)
+                for labels, counts in self.runs.items()
+                if labels[0] == "country"
+                for position, count in enumerate(counts)
+                if count
             ],
             "geodns_anycast_clients_total": [((), self.single["anycast",])],
             "geodns_client_subnet_scope": [

@@ -47,11 +47,6 @@ class Door:
         return self._sock
 
     @property
-    def is_open(self) -> bool:
-        """Whether anybody can come in."""
-        return self._sock is not None
-
-    @property
     def text(self) -> str:
         """Where it is, as text; a port that was given as 0 is the real one."""
         if self._sock is None:

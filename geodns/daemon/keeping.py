@@ -31,6 +31,7 @@ NOTEBOOK = 32 << 20  # octets: states of 50,000 addresses
 STATE = "pools"  # the file in the state directory
 _HISTORY = 100  # transitions remembered of each pool
 _ROUND = 0.5  # seconds between looks at the clock: words that end, changes to be written
+_SAID = {health.Health.UP, health.Health.DOWN}  # what somebody outside can say; unknown is that nobody has, or not lately
 _REFRESH = 30.0  # seconds after which the state is written although nothing has changed, so that it does not grow old
 
 
@@ -150,7 +151,7 @@ class Keeping:
         self.prober = health.Prober(self._heard)
         for seat in self.seats:  # what somebody outside has said ages as if nothing had happened
             state = self.states.get(seat.key)
-            if state and seat.target and isinstance(seat.target.check, health.ExternalCheck):
+            if state and seat.target and isinstance(seat.target.check, health.ExternalCheck) and state.health in _SAID:
                 self._external.append((seat.target.key, state.health is health.Health.UP, state.checked))
 
     def unready(self) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from random import randrange
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from geodns import answer, server
+from geodns.daemon.sampling import Sampler
 
 
 class Responder:
@@ -21,6 +22,7 @@ class Responder:
         self._moment = answer.Moment(board.read(), randrange)
         self._census = answer.Census(ledger)
         self._compiled = answer.compile_answers(snapshot, self._census, self._moment.standings)
+        self._sampler = Sampler(snapshot, self._census)
         self._census.settle()
         self._datagram = answer.matcher(snapshot, self._compiled, self._census, self._general, randrange)
 
@@ -36,7 +38,16 @@ class Responder:
             self._seen = self._board.version
             self._moment = answer.Moment(self._board.read(), randrange)
             self._compiled.refresh(self._moment.standings)
+        if self._sampler.is_needed and self._sampler.wanted(monotonic()):
+            return self._looked_at
         return self._datagram
+
+    def _looked_at(self, octets: bytes, source: bytes) -> bytes | None:
+        """Answer as ever, and look at the first query of a batch."""
+        now = monotonic()
+        if self._sampler.wanted(now):
+            self._sampler.look(octets, source, self._moment, now)
+        return self._datagram(octets, source)
 
     def _general(self, octets: bytes, source: bytes) -> bytes | None:
         began = perf_counter()

@@ -119,10 +119,9 @@ class Staff:
         board.write(standings)
         responder = Responder(loaded.snapshot, board, self._ledger)
         slots = tuple(zip(*sockets.values(), strict=True))
-        kept = self._door.is_open or loaded.config.pools
         keeper = partial(keep, loaded, board, self._notebook, self._slate, self._counts, self._door, self._drops)
         work = partial(_work, responder, loaded.config, self._workers, self._counts)
-        return server.Crew(slots, work, keeper if kept else None)
+        return server.Crew(slots, work, keeper)
 
 
 def _work(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:

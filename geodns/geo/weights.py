@@ -1,4 +1,4 @@
-"""Owns how users are spread over the planet: addresses by country and outcome, or an operator's own table; refuses to know servers."""
+"""Owns how many users are where: addresses by country and outcome, or an operator's own table; knows no servers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from geodns.geo.address import Version
 from geodns.geo.countries import CONTINENTS, countries
 from geodns.geo.partition import FALLBACK, FIRST_RULE, FamilyCells, Ipv4Prefixes, Ipv6Prefixes, Partition
 from geodns.geo.rules import Rule
-from geodns.geo.selector import ContinentSelector, CountrySelector
+from geodns.geo.selector import ContinentSelector, CountrySelector, PlaceSelector
 from geodns.problem import Problem
 
-AREAS: tuple[Rule, ...] = tuple(
-    Rule(str(selector), (selector,)) for selector in (*map(ContinentSelector, CONTINENTS), *map(CountrySelector, countries()))
-)
+_SELECTORS: tuple[PlaceSelector, ...] = (*map(ContinentSelector, CONTINENTS), *map(CountrySelector, countries()))
+
+AREAS: tuple[Rule, ...] = tuple(Rule(str(selector), (selector,)) for selector in _SELECTORS)
 """A policy that tells every country from every other, and where no country is known every continent."""
 
 Weights = Mapping[str, Mapping[int, float]]
@@ -64,8 +64,7 @@ def _class_sizes(prefixes: Ipv4Prefixes | Ipv6Prefixes, classes: int) -> _Sizes:
 
 
 def _by_class(classes: npt.NDArray[Any], sizes: npt.NDArray[Any], count: int) -> _Sizes:
-    summed: _Sizes = np.bincount(classes, weights=sizes, minlength=count)
-    return summed
+    return np.bincount(classes, weights=sizes, minlength=count).astype(np.float64)
 
 
 def read_users(text: str, name: str) -> tuple[dict[str, float], list[Problem]]:
@@ -88,9 +87,8 @@ def read_users(text: str, name: str) -> tuple[dict[str, float], list[Problem]]:
             problems.append(Problem(name, number, f"'{count}' is no number of users", "write a number from 0, as in DE,12000"))
         else:
             users[code] = amount
-    if more := len(problems) - _SHOWN_BAD_LINES:
-        if more > 0:
-            problems[_SHOWN_BAD_LINES:] = [Problem(name, 0, f"{more} more lines are bad", "is this a table of users at all?")]
+    if (more := len(problems) - _SHOWN_BAD_LINES) > 0:
+        problems[_SHOWN_BAD_LINES:] = [Problem(name, 0, f"{more} more lines are bad", "is this a table of users at all?")]
     if not problems and not any(users.values()):
         problems.append(Problem(name, 0, "has no users", "write lines such as DE,12000"))
     return users, problems

@@ -63,6 +63,12 @@ _FAMILIES = (
     Family("geodns_rung_total", Kind.COUNTER, "Answers that differ by client, by the rung of the trust ladder.", ("rung",)),
     Family("geodns_answers_total", Kind.COUNTER, "Answers that differ by client, by region or kind of selector.", ("rule",)),
     Family("geodns_pool_answers_total", Kind.COUNTER, "Answers out of pools, by the endpoint answered first.", _ENDPOINT),
+    Family(
+        "geodns_country_answers_total",
+        Kind.COUNTER,
+        "A sample of the answers out of pools, at most 50 a second and worker, by the client's country.",
+        ("country", "pool", "site"),
+    ),
     Family("geodns_client_subnet_total", Kind.COUNTER, "Queries by what became of their client subnet.", ("outcome",)),
     Family(
         "geodns_client_subnet_scope", Kind.HISTOGRAM, "SCOPE PREFIX-LENGTH of replies to client subnets, in bits.", ("family",)

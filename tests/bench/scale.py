@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +35,17 @@ _HOSTS = 7  # besides SOA, NS and the name server's address: ten records in a sm
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is served: zone → master file with `$serial` in it, names that have an A record, the database, workers."""
+    """What is served: zone → master file with `$serial` in it, names that have an A record, the database, workers.
+
+    `pools` is configuration; with `flapping` an endpoint of it goes up and down all the time, at FLAPPING.
+    """
 
     zones: dict[str, str]
     names: Sequence[str]
     database: Path
     workers: int = 1
+    pools: str = ""
+    flapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +100,79 @@ def rules(scale: float, database: Path) -> Data:
     )
 
 
-SMALL: dict[str, Callable[[float, Path], Data]] = {"base": base, "records": records, "zones": zones, "rules": rules}
+SITES = (("fra", 50.1, 8.7), ("nyc", 40.7, -74.0), ("sao", -23.5, -46.6), ("sin", 1.3, 103.8), ("syd", -33.9, 151.2))
+FLAPPING = "127.0.0.77"
+_CHECKED_EVERY = 0.2  # s
+
+
+def pools(scale: float, database: Path) -> Data:
+    """1,000 names out of 100 pools of five sites, the nearest of which is answered."""
+    count = max(1, int(100 * scale))
+    names = [f"www{number}" for number in range(10 * count)]
+    text = "".join(f"{name} POOL pool{number % count}\n{name} A 192.0.2.1\n" for number, name in enumerate(names))
+    config = "".join(map(_pool, range(count)))
+    return Data({"example.com": _head("example.com") + text}, [f"{name}.example.com" for name in names], database, pools=config)
+
+
+def flapping(scale: float, database: Path) -> Data:
+    """The same, while an endpoint of one pool goes up and down with every check."""
+    return replace(pools(scale, database), flapping=True)
+
+
+def _pool(number: int) -> str:
+    """One pool; the first site of the first pool is checked, at a port that takes the place of `$port`."""
+    check = 'type = "none"\n'
+    if not number:
+        check = f'type = "tcp"\nport = $port\ninterval = {_CHECKED_EVERY}\ntimeout = {_CHECKED_EVERY}\nrise = 1\nfall = 1\n'
+    text = f"[pools.pool{number}]\n[pools.pool{number}.check]\n{check}"
+    for place, (site, latitude, longitude) in enumerate(SITES):
+        address = FLAPPING if not number and not place else f"10.{number}.{place}.1" if number else f"127.0.0.{place + 1}"
+        text += (
+            f'[[pools.pool{number}.endpoints]]\nname = "{site}-1"\nsite = "{site}"\naddresses = ["{address}"]\n'
+            f"latitude = {latitude}\nlongitude = {longitude}\n"
+        )
+    return text
+
+
+@contextmanager
+def _flapping(port: int) -> Iterator[None]:
+    """Listen and not, in turns, so that nearly every check finds something else than the one before."""
+    ended = threading.Event()
+
+    def flap() -> None:
+        while not ended.is_set():
+            with socket.create_server((FLAPPING, port)):
+                ended.wait(1.5 * _CHECKED_EVERY)
+            ended.wait(1.5 * _CHECKED_EVERY)
+
+    thread = threading.Thread(target=flap)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+SMALL: dict[str, Callable[[float, Path], Data]] = {
+    "base": base,
+    "records": records,
+    "zones": zones,
+    "rules": rules,
+    "pools": pools,
+    "flapping": flapping,
+}
 LARGE = "database"
 CASES = (*SMALL, LARGE, "workers")
 
 
-def _write(data: Data, directory: Path, port: int, programs: Programs) -> None:
+def _write(data: Data, directory: Path, port: int, programs: Programs, checked: int) -> None:
     listed = [(zone, f"{number}.zone") for number, zone in enumerate(data.zones)]
     for zone, file in listed:
         (directory / file).write_text(data.zones[zone].replace("$serial", "1"))
     setup = peers.Setup(directory, port, data.workers, data.database.resolve(), programs)
-    (directory / "geodns.toml").write_text(peers.geodns_config(setup, listed))
+    config = peers.geodns_config(setup, listed) + data.pools.replace("$port", str(checked))
+    (directory / "geodns.toml").write_text(config)
 
 
 def _serial(endpoint: Endpoint, zone: str) -> int | None:
@@ -131,7 +200,8 @@ def measure_one(name: str, data: Data, programs: Programs, seconds: float) -> Me
     cores = processes.cores(data.workers)
     with TemporaryDirectory(prefix="geodns-bench-") as text:
         directory, endpoint = Path(text), Endpoint(measure.HOST, free_port())
-        _write(data, directory, endpoint.port, programs)
+        checked = free_port(FLAPPING)
+        _write(data, directory, endpoint.port, programs, checked)
         count = max(50_000, len(data.names))
         files = {kind: queries.write(directory / kind, queries.LOADS[kind], data.names, count) for kind in ("plain", "ecs")}
         with processes.running(peers.geodns_command(directory), directory, cores.server) as running:
@@ -140,7 +210,8 @@ def measure_one(name: str, data: Data, programs: Programs, seconds: float) -> Me
             if data.workers > 1 and present < data.workers:
                 raise NotMeasured("it runs one process, whatever server.workers says")
             shape = Shape(seconds, sockets=4 if data.workers == 1 else 16 * data.workers)
-            costs = {kind: measure.cost(running, endpoint, programs, file, shape, cores.load) for kind, file in files.items()}
+            with _flapping(checked) if data.flapping else nullcontext():
+                costs = {kind: measure.cost(running, endpoint, programs, file, shape, cores.load) for kind, file in files.items()}
             wrong = sum(sample.counts.wrong + sample.counts.empty for sample in costs.values())
             if wrong:
                 raise NotMeasured(f"{wrong} answers were wrong")

@@ -1,0 +1,349 @@
+"""Owns what a new snapshot answers otherwise, and for which part of address space; refuses to know files, and the time it takes.
+
+Every client is taken to ask itself, every endpoint to be up; a name has its own records: an alias is compared, not followed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from geodns.answer.pools import ALL_UNKNOWN, Bands, Roll, WhenAllDown
+from geodns.answer.snapshot import Snapshot, Tailored, Zone
+from geodns.answer.steering import Steered
+from geodns.geo import FALLBACK, FIRST_RULE, Buckets, Network, Partition, State, Version
+from geodns.geo.address import VERSIONS
+from geodns.geo.alignment import UNCUT, Alignment, Joint, Prefixes, alike
+from geodns.geo.partition import FamilyCells
+from geodns.geo.weights import AREAS
+from geodns.wire import Name, Type
+from geodns.zone import Node
+
+_ADDRESSES = (Type.A, Type.AAAA)
+_EVERYWHERE: Joint = {(UNCUT, UNCUT): 1.0}
+
+Question = tuple[Name, Name, int]
+"""Origin of a zone, owner, type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What some clients are answered: the RDATA in sorted order, any of which where a pool draws.
+
+    `by` is the rule that names the clients, or `pool` and the pool's name, or "" where the plain records answer.
+    """
+
+    by: str
+    rdatas: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A part, from 0 to 1, of IPv4 and of IPv6."""
+
+    ipv4: float = 0.0
+    ipv6: float = 0.0
+
+    def with_more(self, version: Version, part: float) -> Parts:
+        """So much more of one family."""
+        return Parts(self.ipv4 + part, self.ipv6) if version == 4 else Parts(self.ipv4, self.ipv6 + part)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Clients of one question who get another answer: how much of the address space whose place is known they are.
+
+    `placeless` tells whether addresses without a usable place are among them. `prefixes` are where they are, those of the largest
+    ranges; so many `ranges_left` are not among them. Networks that a hash deals out are not listed.
+    """
+
+    before: Told
+    after: Told
+    parts: Parts
+    placeless: bool
+    prefixes: tuple[Network, ...] = ()
+    ranges_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A question that some clients, or all, are answered otherwise.
+
+    Parts are of the address space whose place is known before or after; special, anycast and unlocated addresses are nobody's
+    place. `areas` says by country, as AREAS names it, which part of its own space moves.
+    """
+
+    name: Name
+    rdtype: int
+    parts: Parts
+    shifts: tuple[Shift, ...]
+    areas: Mapping[str, Parts]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How one snapshot answers one question.
+
+    `kinds[0]` is for clients of whom no place is known; outcome FALLBACK + n of the partition gets `kinds[n]`. Where a hash deals
+    networks out, `buckets` has what each bucket gets.
+    """
+
+    partition: Partition | None
+    kinds: tuple[Told, ...]
+    buckets: tuple[Told, ...] = ()
+
+    def ways(self, outcome: int) -> Iterable[tuple[Told, float]]:
+        """What clients of an outcome get, and which part of them."""
+        if self.buckets:
+            return [(told, count / len(self.buckets)) for told, count in Counter(self.buckets).items()]
+        return ((self.kinds[max(outcome - FALLBACK, 0)], 1.0),)
+
+
+class _Views:
+    """One snapshot, looked at question by question."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.zones = snapshot.zones
+        self._pools = snapshot.pools
+        self._of_pool: dict[tuple[str, int, Told], _View] = {}
+
+    def types(self, zone: Name, owner: Name) -> set[int]:
+        """The types that an owner has an answer of its own for."""
+        node = self._node(zone, owner)
+        if node is None:
+            return set()
+        from_pool = {rdtype for rdtype in _ADDRESSES if self._pool(node, rdtype)}
+        return {int(rdtype) for rdtype in node.rrsets.keys() | from_pool}
+
+    def differing(self, zone: Name) -> set[Name]:
+        """The owners in a zone whose answers differ by client."""
+        served = self.zones[zone]
+        pooled = {node.name for node in served.contents.nodes.values() if node.pool}
+        return pooled | {owner for owner, _ in served.tailored}
+
+    def view(self, question: Question) -> _View:
+        """How a question is answered that `types` has named."""
+        origin, owner, rdtype = question
+        zone = self.zones[origin]
+        node = zone.contents.nodes[owner]
+        plain = _plain(zone, node, rdtype)
+        steered = self._pool(node, rdtype)
+        if steered is None:
+            return plain
+        key = (steered.pool.name, rdtype, plain.kinds[0])
+        if key not in self._of_pool:
+            self._of_pool[key] = _pooled(steered, rdtype, plain.kinds[0])
+        return self._of_pool[key]
+
+    def _node(self, zone: Name, owner: Name) -> Node | None:
+        return self.zones[zone].contents.nodes.get(owner)
+
+    def _pool(self, node: Node, rdtype: int) -> Steered | None:
+        """The pool that answers for a type, None if the zone's own records do."""
+        if node.pool is None or rdtype not in _ADDRESSES:
+            return None
+        steered = self._pools[node.pool.pool]
+        return steered if steered.pool.has_family(rdtype) else None
+
+
+def _plain(zone: Zone, node: Node, rdtype: int) -> _View:
+    tailored: Tailored | None = zone.tailored.get((node.name, rdtype))
+    if tailored is None:
+        rrset = node.rrsets.get(rdtype)
+        return _View(None, (_told("", rrset.rdatas if rrset else ()),))
+    variants = zip(tailored.rules, tailored.variants, strict=True)
+    return _View(
+        tailored.partition,
+        (_told("", tailored.fallback.rdatas), *(_told(rule.name, variant.rdatas) for rule, variant in variants)),
+    )
+
+
+def _told(by: str, rdatas: Iterable[bytes]) -> Told:
+    return Told(by, tuple(sorted(rdatas)))
+
+
+def _pooled(steered: Steered, rdtype: int, plain: Told) -> _View:
+    pool = steered.pool
+    roll = Roll(pool, rdtype, ALL_UNKNOWN)
+    known: dict[Bands, Told] = {}
+
+    def told(bands: Bands) -> Told:
+        if bands not in known:
+            candidates = roll.candidates(bands)
+            chosen = {number for share in candidates.shares for number in share.endpoints}
+            rdatas = {rdata for number in chosen for rdata in roll.addresses(candidates, number)}
+            falls = not chosen and pool.when_all_down is WhenAllDown.FALLBACK
+            known[bands] = plain if falls else _told(f"pool {pool.name}", rdatas)
+        return known[bands]
+
+    kinds = tuple(map(told, steered.orders))
+    if isinstance(steered.partition, Buckets):
+        return _View(None, kinds[:1], kinds[1:])
+    return _View(steered.partition, kinds)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What becomes of the clients of one question, while it is counted."""
+
+    parts: dict[tuple[Told, Told], Parts] = field(default_factory=dict)
+    placeless: set[tuple[Told, Told]] = field(default_factory=set)
+    rows: dict[tuple[Told, Told], set[tuple[int, ...]]] = field(default_factory=dict)
+    located: Parts = Parts()
+    areas: dict[str, Parts] = field(default_factory=dict)
+    moved: dict[str, Parts] = field(default_factory=dict)
+
+
+class Comparison:
+    """Two snapshots, compared question by question.
+
+    `areas` is the partition of the policy AREAS, where moves are to be told by country; `shown` is how many prefixes each shift
+    lists. What many questions share, as the cuts of address space, is laid over each other once.
+    """
+
+    def __init__(self, old: Snapshot, new: Snapshot, areas: Partition | None = None, shown: int = 0) -> None:
+        self._old, self._new = _Views(old), _Views(new)
+        self._areas = areas
+        self._shown = shown
+        self._alignments: dict[tuple[Version, int, int], Alignment] = {}
+        self._joints: dict[tuple[int, int], Joint] = {}
+        self._alike: dict[tuple[int, int], bool] = {}
+
+    def differing(self, zone: Name) -> list[Question]:
+        """The questions in a zone served before and after whose answers differ by client, before or after."""
+        owners = sorted(self._old.differing(zone) | self._new.differing(zone))
+        return [each for each in self.common(zone, owners) if self._differs(each)]
+
+    def common(self, zone: Name, owners: Iterable[Name]) -> Iterator[Question]:
+        """The questions at some owners that have records before and after."""
+        for owner in owners:
+            for rdtype in sorted(self._old.types(zone, owner) & self._new.types(zone, owner)):
+                yield zone, owner, rdtype
+
+    def lone(self, zone: Name, owners: Iterable[Name]) -> tuple[list[Question], list[Question]]:
+        """The questions at some owners that have records only before, and those that have some only after."""
+        gone: list[Question] = []
+        come: list[Question] = []
+        for owner in owners:
+            before, after = self._old.types(zone, owner), self._new.types(zone, owner)
+            gone += ((zone, owner, rdtype) for rdtype in sorted(before - after))
+            come += ((zone, owner, rdtype) for rdtype in sorted(after - before))
+        return gone, come
+
+    def _differs(self, question: Question) -> bool:
+        return any(len(view.kinds) > 1 or view.buckets for view in self._views(question))
+
+    def _views(self, question: Question) -> tuple[_View, _View]:
+        return self._old.view(question), self._new.view(question)
+
+    def move(self, question: Question) -> Move | None:
+        """Who gets another answer to a question that has records before and after; None if nobody does."""
+        old, new = self._views(question)
+        if old.kinds == new.kinds and old.buckets == new.buckets and self._same(old.partition, new.partition):
+            return None
+        tally = _Tally()
+        for version in VERSIONS:
+            for row, size in self._joint(version, old.partition, new.partition).items():
+                _count(tally, version, row, size, _pairs(old, new, row[0], row[1]))
+        if not tally.parts:
+            return None
+        shifts = [self._shift(tally, key, old, new) for key in tally.parts]
+        shifts.sort(key=lambda shift: -shift.parts.ipv4 - shift.parts.ipv6)
+        areas = {area: _divided(tally.moved[area], tally.areas[area]) for area in sorted(tally.moved)}
+        whole = Parts(sum(shift.parts.ipv4 for shift in shifts), sum(shift.parts.ipv6 for shift in shifts))
+        return Move(question[1], question[2], whole, tuple(shifts), areas)
+
+    def _shift(self, tally: _Tally, key: tuple[Told, Told], old: _View, new: _View) -> Shift:
+        prefixes: list[Network] = []
+        left = 0
+        if self._shown and not old.buckets and not new.buckets and (old.partition or new.partition):
+            for version in VERSIONS:
+                outcomes = self._outcomes(version, old.partition, new.partition)
+                alignment = self._alignment(version, old.partition, new.partition)
+                found, more = alignment.where(outcomes, tally.rows[key], self._shown)
+                prefixes += found
+                left += more
+        parts = _divided(tally.parts[key], tally.located)
+        return Shift(*key, parts, key in tally.placeless, tuple(prefixes), left)
+
+    def _same(self, old: Partition | None, new: Partition | None) -> bool:
+        """Whether two partitions give every address the same outcome; it may be so where this says no."""
+        if old is None or new is None:
+            return old is new
+        pairs: tuple[tuple[FamilyCells, FamilyCells], ...] = ((old.ipv4, new.ipv4), (old.ipv6, new.ipv6))
+        return all(self._cut_alike(one.prefixes, other.prefixes) and one.outcomes == other.outcomes for one, other in pairs)
+
+    def _cut_alike(self, one: Prefixes, other: Prefixes) -> bool:
+        key = id(one), id(other)
+        if key not in self._alike:
+            self._alike[key] = alike(one, other)
+        return self._alike[key]
+
+    def _joint(self, version: Version, old: Partition | None, new: Partition | None) -> Joint:
+        if old is None and new is None:
+            return _EVERYWHERE
+        key = (id(_cells(version, old)), id(_cells(version, new)))
+        if key not in self._joints:
+            self._joints[key] = self._alignment(version, old, new).joint(self._outcomes(version, old, new))
+        return self._joints[key]
+
+    def _outcomes(self, version: Version, old: Partition | None, new: Partition | None) -> list[array[int] | None]:
+        cells = [_cells(version, each) for each in self._cuts(old, new)]
+        return [each.outcomes if each else None for each in cells]
+
+    def _cuts(self, old: Partition | None, new: Partition | None) -> tuple[Partition | None, ...]:
+        return (old, new, self._areas) if self._areas else (old, new)
+
+    def _alignment(self, version: Version, old: Partition | None, new: Partition | None) -> Alignment:
+        tables = [each.prefixes if each else None for each in (_cells(version, cut) for cut in self._cuts(old, new))]
+        key = version, id(tables[0]), id(tables[1])
+        if key not in self._alignments:
+            self._alignments[key] = Alignment(version, tables)
+        return self._alignments[key]
+
+
+def _cells(version: Version, partition: Partition | None) -> FamilyCells | None:
+    if partition is None:
+        return None
+    return partition.ipv4 if version == 4 else partition.ipv6
+
+
+def _pairs(old: _View, new: _View, before: int, after: int) -> Iterable[tuple[tuple[Told, Told], float]]:
+    """What clients with these outcomes get before and after, and which part of them."""
+    if old.buckets and new.buckets:  # the same network is in the same bucket
+        dealt = Counter(zip(old.buckets, new.buckets, strict=True))
+        return [(key, count / len(old.buckets)) for key, count in dealt.items()]
+    return [((one, other), much * many) for one, much in old.ways(before) for other, many in new.ways(after)]
+
+
+def _count(
+    tally: _Tally, version: Version, row: tuple[int, ...], size: float, pairs: Iterable[tuple[tuple[Told, Told], float]]
+) -> None:
+    """Add clients with the same outcomes; IPv4 inside IPv6 is counted where it is looked up."""
+    if State.EMBEDDED in row[:2]:
+        return
+    located = max(row[:2]) >= FALLBACK or max(row[:2]) == UNCUT
+    area = _area(row[2]) if len(row) > 2 and row[2] >= FALLBACK else None
+    if located:
+        tally.located = tally.located.with_more(version, size)
+    if area is not None:
+        tally.areas[area] = tally.areas.get(area, Parts()).with_more(version, size)
+    for key, part in pairs:
+        if key[0].rdatas == key[1].rdatas:
+            continue
+        tally.rows.setdefault(key, set()).add(row)
+        tally.parts[key] = tally.parts.get(key, Parts()).with_more(version, size * part if located else 0.0)
+        if not located:
+            tally.placeless.add(key)
+        if area is not None:
+            tally.moved[area] = tally.moved.get(area, Parts()).with_more(version, size * part)
+
+
+def _area(outcome: int) -> str:
+    return AREAS[outcome - FIRST_RULE].name if outcome >= FIRST_RULE else ""
+
+
+def _divided(some: Parts, whole: Parts) -> Parts:
+    return Parts(some.ipv4 / whole.ipv4 if whole.ipv4 else 0.0, some.ipv6 / whole.ipv6 if whole.ipv6 else 0.0)
