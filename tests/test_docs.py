@@ -7,7 +7,7 @@ How examples in README.md and docs/ are read:
 * in that output a line `...` stands for any lines, and `…` inside a line for any text; all else must come out as it is shown;
 * a block marked `file=NAME` is written to that file, in the directory where the page's commands run;
 * a page that asks with `dig` and starts no server itself asks the demonstration; `geodns geo update` fetches from a web site on
-  loopback; port 5300 is a free port in truth;
+  loopback; the ports 5300 and 9153 are free ports in truth, also where a configuration with zones leaves [admin] out;
 * blocks marked `toml` or `dns` must be a configuration or a zone file that can be read.
 """
 
@@ -42,8 +42,10 @@ from tests.support.website import Page, Site
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-PORT = "5300"
+PORT, ADMIN = "5300", "9153"
 MARK = "=== done ==="
+ASKS = re.compile(r"\bdig |\bcurl |\bgeodns (status|reload|drain|undrain|pool (list|show|set))|--live")
+"""Commands that need a server."""
 PLACES = {"81.2.69.0/24": "GB", "193.99.144.0/24": "DE", "133.11.0.0/16": "JP", "2a02:8100::/32": "DE"}
 """What the database on loopback knows; a real one says the same of these networks, and more."""
 
@@ -178,48 +180,70 @@ def mirror(tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def demonstration(directory: Path, port: int) -> Path:
-    """The demonstration, on another port."""
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of one page's daemons: what stands for 5300 and for 9153."""
+
+    dns: str
+    admin: str
+
+    def inward(self, text: str) -> str:
+        """Text as it is typed: with these ports instead of those that the page shows."""
+        return _ported(_ported(text, PORT, self.dns), ADMIN, self.admin)
+
+    def outward(self, text: str) -> str:
+        """Text as the page shows it."""
+        return _ported(_ported(text, self.dns, PORT), self.admin, ADMIN)
+
+    def beside(self, text: str) -> str:
+        """A configuration whose daemon stands in nobody's way: without [admin] it would be at port 9153."""
+        return (
+            text if "\n[admin]\n" in text or "[[zones]]" not in text else f'{text}\n[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
+        )
+
+
+def _ported(text: str, old: str, new: str) -> str:
+    return re.sub(rf"(?<!\d){old}(?!\d)", new, text)
+
+
+def demonstration(directory: Path, ports: Ports) -> Path:
+    """The demonstration, on other ports."""
     copy = shutil.copytree(DEMONSTRATION.parent, directory / "demo")
-    listen = [f"127.0.0.1:{port}", *([f"[::1]:{port}"] if has_ipv6() else [])]
+    listen = [f"127.0.0.1:{ports.dns}", *([f"[::1]:{ports.dns}"] if has_ipv6() else [])]
     file = copy / DEMONSTRATION.name
-    file.write_text(f"[server]\nlisten = {listen}\n{file.read_text()}")
+    file.write_text(ports.beside(file.read_text().replace("[server]\n", f"[server]\nlisten = {listen}\n", 1)))
     return file
 
 
-def surroundings(directory: Path, port: int) -> dict[str, str]:
+def surroundings(directory: Path, ports: Ports) -> dict[str, str]:
     """What commands of a page find: the program in PATH, the demonstration as configuration, no proxy, no colours."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     binaries = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
-    return kept | {"PATH": binaries, "GEODNS_CONFIG": str(demonstration(directory, port)), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
-
-
-def ported(text: str, old: str, new: str) -> str:
-    """Text with one port instead of another."""
-    return re.sub(rf"(?<!\d){old}(?!\d)", new, text)
+    return kept | {"PATH": binaries, "GEODNS_CONFIG": str(demonstration(directory, ports)), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
 
 def play(page: Path, directory: Path, mirror: Site) -> Iterator[tuple[Command, str]]:
     """Type a page's examples into a shell: each command, and what came out."""
-    port = str(free_port("127.0.0.1", *(["::1"] if has_ipv6() else [])))
+    hosts = ("127.0.0.1", *(["::1"] if has_ipv6() else []))
+    ports = Ports(str(free_port(*hosts)), str(free_port(*hosts)))
     work = directory / "work"
     work.mkdir()
     for name in ("zones", "config"):
         (work / name).symlink_to(ROOT / name)
-    shell = Shell(work, surroundings(directory, int(port)))
+    shell = Shell(work, surroundings(directory, ports))
     try:
         if _asks_demonstration(page):
             shell.run("geodns serve >/dev/null 2>&1 &", re.compile(".*"))
-            poll("the demonstration answers", Endpoint("127.0.0.1", int(port)).is_alive)
+            poll("the demonstration answers", Endpoint("127.0.0.1", int(ports.dns)).is_alive)
         for block in blocks(page):
             if block.file:
-                (work / block.file).write_text(ported(block.text, PORT, port))
+                text = ports.inward(block.text)
+                (work / block.file).write_text(ports.beside(text) if "toml" in block.words else text)
             for command in commands(block) if "console" in block.words else ():
-                text = ported(command.text, PORT, port)
+                text = ports.inward(command.text)
                 if text.startswith("geodns geo update ") and "--base-url" not in text:
                     text += f" --base-url {mirror.url}"
-                shown = tuple(ported(line, PORT, port) for line in command.shown)
-                yield command, ported(shell.run(text, pattern(shown)), port, PORT)
+                yield command, ports.outward(shell.run(text, pattern(tuple(map(ports.inward, command.shown)))))
     finally:
         shell.close()
 
@@ -230,7 +254,7 @@ def _typed(page: Path) -> list[str]:
 
 def _asks_demonstration(page: Path) -> bool:
     typed = _typed(page)
-    return any("dig " in text for text in typed) and not any(text.startswith("geodns serve") for text in typed)
+    return any(ASKS.search(text) for text in typed) and not any(text.startswith("geodns serve") for text in typed)
 
 
 def _name(page: Path) -> str:
@@ -377,7 +401,7 @@ def test_every_verb_and_option_is_described() -> None:
     for title, text in re.findall(
         r"^## `(geodns[^`]*)`\n(.*?)(?=^## |\Z)", COMMANDS.read_text("utf-8"), re.MULTILINE | re.DOTALL
     ):
-        verb = " ".join(word for word in title.split() if re.fullmatch("[a-z]+", word))
+        verb = " ".join(word for word in title.split() if re.fullmatch("[a-z-]+", word))
         described[verb] = {
             option for row in re.findall(r"^\| `([^|]*)` \|", text, re.MULTILINE) for option in re.findall(r"--[a-z\d-]+", row)
         }

@@ -283,7 +283,10 @@ class _Resolution:
             addresses: dict[int, tuple[bytes, ...]] = {}
             for rdtype in sorted(kinds) if host and host.pool and rdata[:2] != b"\0\0" else ():
                 chosen = self.choose.endpoints(self.snapshot.pools[host.pool.pool], rdtype)  # type: ignore[union-attr]
-                if chosen.rdatas or chosen.steered.pool.when_all_down is not WhenAllDown.FALLBACK:
+                plain = (
+                    chosen.candidates.verdict is Verdict.NO_ADDRESS or chosen.steered.pool.when_all_down is WhenAllDown.FALLBACK
+                )
+                if chosen.rdatas or not plain:
                     self.say("the hints of type {} come from pool {}", rdtype, chosen.steered.pool.name)
                     self.judgement.selections.append(chosen)
                     addresses[rdtype] = chosen.rdatas

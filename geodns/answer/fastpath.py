@@ -223,9 +223,10 @@ class _Rest:
         outcome, scope = partition.find(place)
         if outcome == _ANYCAST or before == _ANYCAST:
             self.census.tally[self.census.anycast] += 1
-        heads, tail, counter = self._pick(steering[7][outcome], place, scope) or self._by_nobody(entry, place)
         if isinstance(partition, Everyone):
+            heads, tail, counter = self._by_nobody(entry, place)
             return heads, tail, counter + echoed
+        heads, tail, counter = self._pick(steering[7][outcome], place, scope) or self._by_nobody(entry, place)
         how = How.NOBODY if outcome < FALLBACK else How.BY_NETWORK if partition.is_named(place) else How.BY_SENDER
         return heads, tail, counter + how + echoed
 
@@ -237,19 +238,20 @@ class _Rest:
 
     def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int]:
         """The variant for a client subnet that is not looked up as IPv4, None if its location cannot be used, and its scope."""
-        place = place_of(4 if version == 4 else 6, address)
-        outcome, scope = steering[8].find(place)
+        partition, place = steering[8], place_of(4 if version == 4 else 6, address)
+        outcome, scope = partition.find(place)
         self.census.tally[self.census.scopes[version] + scope] += 1
+        if isinstance(partition, Everyone):
+            return None, 0  # the same for everybody, or by the sender's network
         if outcome == _ANYCAST:
             self.census.tally[self.census.anycast] += 1
         return self.picked(steering, place, outcome, scope), scope
 
     def picked(self, steering: Steering, place: Place, outcome: int, scope: int) -> Prepared | None:
         """The reply of an outcome, with all that may be in the way: a choice among several, a network of the operator."""
-        chosen, partition = self._pick(steering[7][outcome], place, scope), steering[8]
-        if chosen and (isinstance(partition, Everyone) or partition.is_named(place)):
-            how = How.SAME_FOR_ALL_WITH_SUBNET if isinstance(partition, Everyone) else How.BY_NETWORK_WITH_SUBNET
-            return chosen[0], chosen[1], chosen[2] + how - How.BY_SUBNET
+        chosen = self._pick(steering[7][outcome], place, scope)
+        if chosen and steering[8].is_named(place):
+            return chosen[0], chosen[1], chosen[2] + How.BY_NETWORK_WITH_SUBNET - How.BY_SUBNET
         return chosen
 
     def _pick(self, variant: Variant, place: Place, scope: int) -> Prepared | None:

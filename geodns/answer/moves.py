@@ -110,18 +110,26 @@ class _Views:
         self._of_pool: dict[tuple[str, int, Told], _View] = {}
 
     def types(self, zone: Name, owner: Name) -> set[int]:
-        """The types that an owner has an answer of its own for."""
-        node = self._node(zone, owner)
+        """The types that an owner has an answer of its own for; the SOA record, which every change changes, is left out."""
+        node = self.zones[zone].contents.nodes.get(owner) if zone in self.zones else None
         if node is None:
             return set()
         from_pool = {rdtype for rdtype in _ADDRESSES if self._pool(node, rdtype)}
-        return {int(rdtype) for rdtype in node.rrsets.keys() | from_pool}
+        return {int(rdtype) for rdtype in (node.rrsets.keys() | from_pool) - {Type.SOA}}
 
-    def differing(self, zone: Name) -> set[Name]:
-        """The owners in a zone whose answers differ by client."""
+    def differing(self, zone: Name) -> set[tuple[Name, int]]:
+        """Owners in a zone, and their types, whose answers differ by client."""
         served = self.zones[zone]
-        pooled = {node.name for node in served.contents.nodes.values() if node.pool}
-        return pooled | {owner for owner, _ in served.tailored}
+        pooled = (node for node in served.contents.nodes.values() if node.pool)
+        return set(served.tailored).union(
+            (node.name, rdtype) for node in pooled for rdtype in _ADDRESSES if self._pool(node, rdtype)
+        )
+
+    def tailored(self, question: Question) -> Tailored | None:
+        """The variants that answer a question; None if no variants do."""
+        origin, owner, rdtype = question
+        node = self.zones[origin].contents.nodes[owner]
+        return None if self._pool(node, rdtype) else self.zones[origin].tailored.get((owner, rdtype))
 
     def view(self, question: Question) -> _View:
         """How a question is answered that `types` has named."""
@@ -136,9 +144,6 @@ class _Views:
         if key not in self._of_pool:
             self._of_pool[key] = _pooled(steered, rdtype, plain.kinds[0])
         return self._of_pool[key]
-
-    def _node(self, zone: Name, owner: Name) -> Node | None:
-        return self.zones[zone].contents.nodes.get(owner)
 
     def _pool(self, node: Node, rdtype: int) -> Steered | None:
         """The pool that answers for a type, None if the zone's own records do."""
@@ -213,8 +218,12 @@ class Comparison:
 
     def differing(self, zone: Name) -> list[Question]:
         """The questions in a zone served before and after whose answers differ by client, before or after."""
-        owners = sorted(self._old.differing(zone) | self._new.differing(zone))
-        return [each for each in self.common(zone, owners) if self._differs(each)]
+        found = sorted(self._old.differing(zone) | self._new.differing(zone))
+        return [
+            (zone, owner, rdtype)
+            for owner, rdtype in found
+            if rdtype in self._old.types(zone, owner) and rdtype in self._new.types(zone, owner)
+        ]
 
     def common(self, zone: Name, owners: Iterable[Name]) -> Iterator[Question]:
         """The questions at some owners that have records before and after."""
@@ -232,15 +241,11 @@ class Comparison:
             come += ((zone, owner, rdtype) for rdtype in sorted(after - before))
         return gone, come
 
-    def _differs(self, question: Question) -> bool:
-        return any(len(view.kinds) > 1 or view.buckets for view in self._views(question))
-
-    def _views(self, question: Question) -> tuple[_View, _View]:
-        return self._old.view(question), self._new.view(question)
-
     def move(self, question: Question) -> Move | None:
         """Who gets another answer to a question that has records before and after; None if nobody does."""
-        old, new = self._views(question)
+        if self._untouched(self._old.tailored(question), self._new.tailored(question)):
+            return None
+        old, new = self._old.view(question), self._new.view(question)
         if old.kinds == new.kinds and old.buckets == new.buckets and self._same(old.partition, new.partition):
             return None
         tally = _Tally()
@@ -254,6 +259,12 @@ class Comparison:
         areas = {area: _divided(tally.moved[area], tally.areas[area]) for area in sorted(tally.moved)}
         whole = Parts(sum(shift.parts.ipv4 for shift in shifts), sum(shift.parts.ipv6 for shift in shifts))
         return Move(question[1], question[2], whole, tuple(shifts), areas)
+
+    def _untouched(self, old: Tailored | None, new: Tailored | None) -> bool:
+        """Whether the same variants answer the same clients: so it is with nearly all names, so it is asked first."""
+        if old is None or new is None or old.fallback != new.fallback or old.variants != new.variants:
+            return False
+        return self._same(old.partition, new.partition)
 
     def _shift(self, tally: _Tally, key: tuple[Told, Told], old: _View, new: _View) -> Shift:
         prefixes: list[Network] = []
@@ -298,6 +309,8 @@ class Comparison:
 
     def _alignment(self, version: Version, old: Partition | None, new: Partition | None) -> Alignment:
         tables = [each.prefixes if each else None for each in (_cells(version, cut) for cut in self._cuts(old, new))]
+        if tables[0] and tables[1] and self._cut_alike(tables[0], tables[1]):
+            tables[1] = tables[0]
         key = version, id(tables[0]), id(tables[1])
         if key not in self._alignments:
             self._alignments[key] = Alignment(version, tables)

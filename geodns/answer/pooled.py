@@ -64,9 +64,12 @@ class PooledReplies:
         """What every seat gets, and all replies in it; None if some client must take the general path."""
         roll = Roll(self.steered.pool, self.rdtype, standings)
         writer = _Writer(roll, self.rdtype, self.counted)
-        variants = [writer.variant(bands) for bands in self.steered.orders]
-        if None in variants:
-            return None
+        variants: list[Variant] = []
+        for bands in self.steered.orders:
+            variant = writer.variant(bands)
+            if variant is None:
+                return None
+            variants.append(variant)
         first = variants[0]
         replies = writer.replies()
         heads, tail, counter = replies_of(first)[0]
@@ -83,7 +86,7 @@ class _Writer:
         self.roll = roll
         self.pool: Pool = roll.pool
         self.rdtype = rdtype
-        self.counted = counted
+        self.counters = {number: counted(rdtype, self.pool.label(number)) for number in roll.able}  # whoever is up: all are known
         self._written: dict[tuple[object, ...], Variant] = {}
         self._prepared: dict[tuple[tuple[int, ...], int], Prepared] = {}
 
@@ -138,7 +141,7 @@ class _Writer:
         if key not in self._prepared:
             rdatas = self.roll.rdatas(candidates, sequence)
             rrset = RRset(Name(b"\0"), self.rdtype, candidates.ttl, rdatas)
-            self._prepared[key] = owned(rrset, self.counted(self.rdtype, self.pool.label(sequence[0])))
+            self._prepared[key] = owned(rrset, self.counters[sequence[0]])
         return self._prepared[key]
 
 

@@ -227,7 +227,7 @@ class Candidates:
 class Roll:
     """A pool's standings of one moment for one record type: who is eligible, worked out once for all orders."""
 
-    __slots__ = ("_notes", "_rdtype", "_settled", "_standings", "able", "eligible", "pool", "troubled")
+    __slots__ = ("_deadness", "_notes", "_rdtype", "_reasons", "_settled", "_standings", "able", "eligible", "pool", "troubled")
 
     def __init__(self, pool: Pool, rdtype: int, standings: Standings, notes: Mapping[int, str] | None = None) -> None:
         self.pool = pool
@@ -243,6 +243,8 @@ class Roll:
         self.eligible = {number for number in up if at_site[pool.endpoints[number].site] >= pool.min_up}
         self.troubled = {number for number, found in self.able.items() if any(standing.troubled for _, standing in found)}
         self._settled: dict[tuple[int, ...], Candidates] = {}
+        self._reasons: dict[int, str] = {}
+        self._deadness: dict[int, int] = {}
 
     def _of(self, endpoint: Endpoint) -> list[tuple[PoolAddress, Standing]]:
         return [
@@ -285,10 +287,16 @@ class Roll:
         """Put together what was found; the TTL is short while anybody on the way is down or about to change."""
         chosen = {number for share in shares for number in share.endpoints}
         on_the_way = [number for band in walked for number in band]
-        passed = tuple((number, self._why_passed(number)) for number in on_the_way if number not in chosen)
+        passed = tuple([(number, self._reason(number)) for number in on_the_way if number not in chosen])
         degraded = not self.troubled.isdisjoint(on_the_way)
         ttl = min(self.pool.ttl, self.pool.ttl_degraded) if degraded else self.pool.ttl
         return Candidates(verdict, shares, ttl, passed)
+
+    def _reason(self, number: int) -> str:
+        """The same for all orders."""
+        if number not in self._reasons:
+            self._reasons[number] = self._why_passed(number)
+        return self._reasons[number]
 
     def _why_passed(self, number: int) -> str:
         if number not in self.able:
@@ -300,7 +308,7 @@ class Roll:
         return "; ".join(dict.fromkeys(self._told(address, standing) for address, standing in self.able[number]))
 
     def _told(self, address: PoolAddress, standing: Standing) -> str:
-        note = self._notes.get(address.slot) if standing.word is Word.AUTO or standing.word is Word.UP else ""
+        note = self._notes.get(address.slot, "")
         return f"{standing}: {note}" if note else str(standing)
 
     @staticmethod
@@ -339,14 +347,15 @@ class Roll:
         """A dead address beats none: the first that the operator has not forced down, rather one that checks call well."""
         if self.pool.when_all_down is not WhenAllDown.ALL:
             return self._choice(Verdict.NOTHING, bands, ())
+        self._deadness = self._deadness or {number: self._dead(number) for number in self.able}
         present = [[number for number in band if number in self.able] for band in bands]
-        best = min(self._deadness(number) for band in present for number in band)
-        band = next(band for band in present if any(self._deadness(number) == best for number in band))
-        last = [number for number in band if self._deadness(number) == best]
+        best = min(self._deadness[number] for band in present for number in band)
+        band = next(band for band in present if any(self._deadness[number] == best for number in band))
+        last = [number for number in band if self._deadness[number] == best]
         heavy = [number for number in last if self.pool.endpoints[number].weight] or last
         return self._choice(Verdict.LAST_RESORT, bands, (Share(1.0, tuple(heavy)),))
 
-    def _deadness(self, number: int) -> int:
+    def _dead(self, number: int) -> int:
         """How little use it is to send anybody there, from 0 to 3; what is drained may still be well."""
         return min((standing.word is Word.DOWN) * 2 + (standing.health is Health.DOWN) for _, standing in self.able[number])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from geodns.daemon import (
     raise_descriptor_limit,
     unbindable,
 )
+from geodns.ops import logs
 from geodns.problem import ProblemsFound
 from geodns.wire import to_text
 
@@ -29,11 +29,11 @@ def serve(
     config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None, named: ConfigOption = None
 ) -> None:
     """Serve zones until SIGTERM; SIGHUP reloads configuration, zones and databases, all or nothing."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    logs.configure("auto", "info")
     path = config_path(named, config)
     try:
         loaded, daemon = _prepared(path)
-        warnings = daemon.open()
+        warnings = [*logs.configure(loaded.config.log.format, loaded.config.log.level), *daemon.open()]
     except ProblemsFound as found:
         refuse(found.problems, "nothing is served")
     show_problems([*loaded.warnings, *warnings])

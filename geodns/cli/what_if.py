@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from geodns import daemon, geo, wire
-from geodns.answer.what_if import Area, Bearing, WhatIf
+from geodns.answer.what_if import Area, Bearing, NoUsers, WhatIf
 from geodns.answer.what_if import what_if as foretell
 from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
 from geodns.daemon import pooling
@@ -28,8 +28,10 @@ _SEVERAL = "may be given several times, or with commas between"
 
 def what_if(
     name: Annotated[str, typer.Argument(metavar="POOL", help="A pool of the configuration.")],
-    down: Annotated[list[str], typer.Option(help=f"SITE or SITE/ENDPOINT that is down; {_SEVERAL}.")] = [],  # noqa: B006  # typer's way
-    drain: Annotated[list[str], typer.Option(help="The same for what is drained.")] = [],  # noqa: B006
+    down: Annotated[
+        list[str], typer.Option(default_factory=list, show_default=False, help=f"SITE or SITE/ENDPOINT that is down; {_SEVERAL}.")
+    ],
+    drain: Annotated[list[str], typer.Option(default_factory=list, show_default=False, help="The same for what is drained.")],
     users: Annotated[
         Path | None, typer.Option(readable=False, help="CSV file `country,users`; else addresses in the databases are counted.")
     ] = None,
@@ -83,7 +85,7 @@ def _foretold(
     before, after = (pooling.standings(config, {}, each, 0.0) for each in (Overrides(), said))
     try:
         told = foretell(pool, atlas, regions, (before, after), version, amounts)
-    except ValueError as error:
+    except NoUsers as error:
         fault = Problem(str(users or path), 0, str(error), "name a database of countries in geo.databases")
         raise ProblemsFound([*problems, fault]) from error
     show_problems([*problems, *_unplaced(told, users)])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from geodns import answer, server
 from geodns.daemon import gates, sampling
+from geodns.daemon.observing import Observer
 from geodns.ops.metrics import Histogram, Sample
 
 _BATCH_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -34,6 +35,15 @@ _SUBNETS = {
 }
 
 
+OBSERVED = {
+    "logged": "geodns_query_log_written_total",
+    "log_dropped": "geodns_query_log_dropped_total",
+    "tapped": "geodns_dnstap_sent_total",
+    "tap_dropped": "geodns_dnstap_dropped_total",
+}
+"""What an observer counts, and the metrics that tell it."""
+
+
 class Counts:
     """The counters of a server, and what they are called."""
 
@@ -42,6 +52,7 @@ class Counts:
         self.tally = tally
         self._gates = [ledger.number("gate", name) for name in gates.COUNTERS]
         self._batches = ledger.run(gates.BATCH + 1, "batch")
+        self._observed = {name: ledger.number("observed", name) for name in OBSERVED}
         self._lag = ledger.run(len(_LAGS) + 1, "lag")
         self._lag_microseconds = ledger.number("lag_microseconds")
 
@@ -51,8 +62,10 @@ class Counts:
         tally[self._lag + bisect_left(_LAGS, late)] += 1
         tally[self._lag_microseconds] += round(late * 1e6)
 
-    def of_worker(self, tally: list[int], opened: Sequence[gates.Gate]) -> list[int]:
-        """A worker's counters, with those that its listeners keep themselves."""
+    def of_worker(self, tally: list[int], opened: Sequence[gates.Gate], observer: Observer | None) -> list[int]:
+        """A worker's counters, with those that its listeners and its observer keep themselves."""
+        for name, value in observer.counts().items() if observer else ():
+            tally[self._observed[name]] = value
         for number, value in zip(self._gates, gates.counts(opened), strict=True):
             tally[number] = value
         for size, count in enumerate(gates.batch_sizes(opened)):
@@ -102,6 +115,7 @@ class _Found:
         choices = self._choices()
         return {
             **{f"geodns_{name}_total": [((), self.single["gate", name])] for name in gates.COUNTERS},
+            **{metric: [((), self.single["observed", name])] for name, metric in OBSERVED.items()},
             "geodns_queries_total": self._queries(),
             "geodns_opcodes_total": self._opcodes(),
             "geodns_responses_total": _summed(((each.rcode,), each.times) for each in self.replies),

@@ -9,6 +9,7 @@ import platform
 import signal
 import socket
 from collections import deque
+from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any
 
@@ -30,6 +31,9 @@ log = logging.getLogger("geodns.keeper")
 
 Json = dict[str, Any]
 _RELOAD_PATIENCE = 600.0  # seconds until a reload that says nothing is given up
+FORCE = b"force"
+"""The wish that a reload be done even if it takes away much."""
+
 _RATE_OVER = 10  # seconds over which the rate of queries is taken
 _LOOK = 0.05  # seconds between looks at what the supervisor has to say
 
@@ -79,18 +83,26 @@ class Door:
         self._sock = None
 
 
-def keep(
-    loaded: Loaded,
-    board: server.Board,
-    notebook: server.Slate,
-    slate: server.Slate,
-    counts: Counts,
-    door: Door,
-    lost: int,
-    post: server.Post,
-) -> None:
-    """What the keeper's process does; `lost` is what the kernel dropped on sockets that are closed by now."""
-    asyncio.run(_keep(Doorkeeper(loaded, Keeping(loaded.config, board, notebook), slate, counts, lost, post), door, post))
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the keeper shares with the other processes of its generation.
+
+    `board` shows standings, `notebook` is what outlives the keeper, `slate` what the supervisor tells, `wish` what it is asked
+    for with the next SIGHUP; `lost` is what the kernel dropped on sockets that are closed by now.
+    """
+
+    board: server.Board
+    notebook: server.Slate
+    slate: server.Slate
+    wish: server.Slate
+    counts: Counts
+    lost: int
+
+
+def keep(loaded: Loaded, shared: Shared, door: Door, post: server.Post) -> None:
+    """What the keeper's process does."""
+    keeping = Keeping(loaded.config, shared.board, shared.notebook)
+    asyncio.run(_keep(Doorkeeper(loaded, keeping, shared, post), door, post))
 
 
 async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
@@ -127,20 +139,12 @@ async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
 class Doorkeeper:
     """What is asked at the door, and answered from what this process knows: see `admin.Keeper`."""
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        keeping: Keeping,
-        slate: server.Slate,
-        counts: Counts,
-        lost: int,
-        post: server.Post,
-    ) -> None:
+    def __init__(self, loaded: Loaded, keeping: Keeping, shared: Shared, post: server.Post) -> None:
         self.loaded = loaded
         self.keeping = keeping
-        self._slate = slate
-        self._counts = counts
-        self._lost = lost
+        self._shared = shared
+        self._slate = shared.slate
+        self._counts = shared.counts
         self._post = post
         self.rate = 0.0
         self._seats = {seat.path: [each for each in keeping.seats if each.path == seat.path] for seat in keeping.seats}
@@ -223,11 +227,14 @@ class Doorkeeper:
         }
 
     def _pool_state(self, name: str) -> str:
-        """up, degraded (an endpoint is not eligible, or its health is about to change) or down (none is eligible)."""
+        """up, degraded (checks say that something is down or about to change) or down (nothing may be answered).
+
+        What the operator has taken out is no reason to wake anybody.
+        """
         standings = [self._standing(seat) for seat in self.keeping.seats if seat.path[0] == name]
         if not any(standing.eligible for standing in standings):
             return "down"
-        return "up" if all(standing.eligible and not standing.troubled for standing in standings) else "degraded"
+        return "degraded" if any(standing.troubled for standing in standings) else "up"
 
     def _site(self, pool_name: str, site: str) -> Json:
         pool = self.loaded.config.pools[pool_name]
@@ -297,9 +304,10 @@ class Doorkeeper:
         workers = [slot for slot in report.read(self._slate).workers if slot != self._post.slot]
         return [*draining, *self.keeping.unready(), *([] if workers else ["no process answers"])]
 
-    async def reload(self, force: bool) -> Json:  # noqa: ARG002
+    async def reload(self, force: bool) -> Json:
         """Have the supervisor load everything anew, and wait until it says how that went."""
         before = report.read(self._slate)
+        self._shared.wish.write(FORCE if force else b"")
         os.kill(before.pid, signal.SIGHUP)
         async with asyncio.timeout(_RELOAD_PATIENCE):
             while (told := report.read(self._slate)).attempts == before.attempts:
@@ -310,6 +318,7 @@ class Doorkeeper:
             "generation": before.generation + (last.accepted if last else 0),
             "seconds": last.seconds if last else 0.0,
             "problems": last.problems if last else (),
+            "plan": last.plan if last else None,
         }
 
     async def drain(self, reason: str) -> Json:
@@ -340,7 +349,7 @@ class Doorkeeper:
         told = report.read(self._slate)
         last = told.last_reload
         pids = [told.pid, *told.workers.values()]
-        drops = gates.drops(self._post.pairs) + self._lost
+        drops = gates.drops(self._post.pairs) + self._shared.lost
         return {
             "geodns_build_info": [((geodns.__version__, platform.python_version()), 1)],
             "geodns_ready": [((), not self.ready())],

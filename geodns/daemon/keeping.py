@@ -12,7 +12,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from time import time
 
@@ -39,13 +39,14 @@ _REFRESH = 30.0  # seconds after which the state is written although nothing has
 class Remembered:
     """What outlives a keeper: states of checks by seat, the operator's words, what has happened to each pool.
 
-    `draining` is why this instance shall not be sent queries, "" if it may.
+    `draining` is why this instance shall not be sent queries, "" if it may; `failures` counts failed checks by seat.
     """
 
     states: Mapping[str, health.State]
     overrides: Overrides
     history: Mapping[str, tuple[tuple[float, str], ...]]
     draining: str = ""
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """As values of JSON."""
@@ -54,6 +55,7 @@ class Remembered:
             "overrides": self.overrides.to_json(),
             "history": {pool: list(map(list, happened)) for pool, happened in self.history.items()},
             "draining": self.draining,
+            "failures": dict(self.failures),
         }
 
 
@@ -71,7 +73,10 @@ def remembered(value: object) -> Remembered:
         }
     except (AttributeError, TypeError) as error:
         raise ValueError(f"it holds something else than states and history: {error}") from error
-    return Remembered(states, Overrides.from_json(value["overrides"]), history, str(value.get("draining", "")))
+    draining, failures = str(value.get("draining", "")), value.get("failures", {})
+    if not isinstance(failures, dict) or not all(isinstance(count, int) for count in failures.values()):
+        raise ValueError("it holds something else than numbers of failures")
+    return Remembered(states, Overrides.from_json(value["overrides"]), history, draining, failures)
 
 
 def recall(config: Config, now: float) -> tuple[Remembered, list[Problem]]:
@@ -118,10 +123,10 @@ def hand_over(known: Remembered, notebook: server.Slate) -> None:
     notebook.write(json.dumps(known.to_json()).encode())
 
 
-def from_notebook(notebook: server.Slate) -> Remembered:
-    """What the last keeper has left."""
+def from_notebook(notebook: server.Slate, config: Config) -> Remembered:
+    """What the last keeper has left; if it was killed while it wrote, what it had written to the state directory before."""
     octets = notebook.read()
-    return remembered(json.loads(octets)) if octets else NOTHING
+    return remembered(json.loads(octets)) if octets else recall(config, time())[0]
 
 
 class Keeping:
@@ -137,13 +142,13 @@ class Keeping:
         self._octets = bytearray(len(self.seats))
         self._written = 0.0
         self.known = pooling.tree(config)
-        known = from_notebook(notebook)
+        known = from_notebook(notebook, config)
         keys = {seat.key for seat in self.seats if seat.target}
         self.states = {key: state for key, state in known.states.items() if key in keys}
         self.words, gone = known.overrides.restricted_to(self.known)
         self.history = {pool: deque(known.history.get(pool, ()), _HISTORY) for pool in config.pools}
         self.draining = known.draining
-        self.failures: dict[str, int] = {}
+        self.failures = {key: count for key, count in known.failures.items() if key in keys}
         self._external: list[tuple[str, bool, float]] = []
         for word in gone:
             log.info("%s: %s is over, for there is no such endpoint any more", "/".join(word.path), word.word)
@@ -235,7 +240,7 @@ class Keeping:
         """Say that this instance shall not be sent queries, or with "" that it may."""
         self.draining = reason
         log.info("draining: %s", reason) if reason else log.info("no longer draining")
-        self._save()
+        self._save(anyway=True)
 
     def post_state(self, key: str, *, up: bool) -> None:
         """A state that somebody outside knows; raises KeyError for no endpoint with an external check."""
@@ -247,13 +252,13 @@ class Keeping:
         self._octets[:] = bytes(pooling.standing(seat, self.states, self.words, now).octet for seat in self.seats)
         self._board.write(bytes(self._octets))
 
-    def _save(self) -> None:
+    def _save(self, *, anyway: bool = False) -> None:
         history = {pool: tuple(happened) for pool, happened in self.history.items()}
-        known = Remembered(self.states, self.words, history, self.draining)
+        known = Remembered(self.states, self.words, history, self.draining, self.failures)
         try:
             hand_over(known, self._notebook)
         except ValueError as error:
             log.error("states of checks are not handed on: %s", error)
-        if self._directory and (self.config.pools or self.draining):
+        if self._directory and (self.config.pools or anyway):  # else there is nothing that a start would ask for
             self._directory.write(STATE, known.to_json())
         self._dirty, self._written = False, time()

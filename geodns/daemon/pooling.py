@@ -175,7 +175,10 @@ def moment(config: Config, states: Mapping[str, health.State], overrides: Overri
     for seat in seats(config):
         state, said = states.get(seat.key), overrides.word_for(seat.path, now)
         if said:
-            notes[seat.slot] = str(said)
+            until = f" until {datetime.fromtimestamp(said.until, UTC).strftime('%Y-%m-%d %H:%M:%SZ')}" if said.until else ""
+            notes[seat.slot] = f"{'/'.join(said.path)} by {said.who or 'somebody'}{until}" + (
+                f", {said.reason}" if said.reason else ""
+            )
         elif state and state.last and state.last.error:
             since = datetime.fromtimestamp(state.since, UTC).strftime("%H:%M:%SZ")
             notes[seat.slot] = f"{state.last.error}, {state.health} since {since}"

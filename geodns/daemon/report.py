@@ -22,6 +22,7 @@ class Reload:
     accepted: bool
     seconds: float
     problems: tuple[dict[str, object], ...] = ()
+    plan: dict[str, object] | None = None
 
 
 @dataclass(slots=True)
@@ -39,13 +40,15 @@ class Report:
     workers: dict[int, int] = field(default_factory=dict)
     last_reload: Reload | None = None
 
-    def note_reload(self, began: float, problems: Sequence[Problem], *, accepted: bool) -> None:
-        """Remember how a reload went that began at this Unix time."""
+    def note_reload(
+        self, began: float, problems: Sequence[Problem], *, accepted: bool, planned: dict[str, object] | None = None
+    ) -> None:
+        """Remember how a reload went that began at this Unix time, and what it has changed."""
         self.attempts += 1
         self.refused += not accepted
         if accepted:
             self.loaded_at = time()
-        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])))
+        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])), planned)
 
     def note_workers(self, pids: Mapping[int, int], deaths: int, generation: int) -> bool:
         """Take over which process is in which slot; says whether anything is new."""

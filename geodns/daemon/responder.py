@@ -19,6 +19,7 @@ class Responder:
         self.snapshot = snapshot
         self._board = board
         self._seen = board.version
+        self.observer: server.Observer | None = None
         self._moment = answer.Moment(board.read(), randrange)
         self._census = answer.Census(ledger)
         self._compiled = answer.compile_answers(snapshot, self._census, self._moment.standings)
@@ -60,4 +61,6 @@ class Responder:
         began = perf_counter()
         reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
         self._census.note_seconds(perf_counter() - began)
+        if self.observer and self.observer.picks(1):
+            self.observer.offer(octets, reply, source, "tcp")
         return reply

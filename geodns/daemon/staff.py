@@ -12,11 +12,14 @@ from time import time
 from geodns import answer, server
 from geodns.daemon import gates, keeping, pooling
 from geodns.daemon.counting import Counts
-from geodns.daemon.doorkeeper import Door, keep
+from geodns.daemon.doorkeeper import FORCE, Door, Shared, keep
 from geodns.daemon.gates import Sockets
 from geodns.daemon.loading import Loaded, load, log, say_loaded, say_refused
+from geodns.daemon.observing import Observer, unwritable
+from geodns.daemon.planning import plan
 from geodns.daemon.report import CAPACITY, Report
 from geodns.daemon.responder import Responder
+from geodns.ops import logs
 from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound
 
@@ -38,6 +41,7 @@ class Staff:
         self._counts = Counts(self._ledger, server.Tally(4 * self._workers + 4, answer.CAPACITY))
         self._notebook = server.Slate(keeping.NOTEBOOK)
         self._slate = server.Slate(CAPACITY)
+        self._wish = server.Slate(len(FORCE))
         self._drops = 0  # of sockets that are closed
         self._report = Report(os.getpid(), time(), loaded_at=time())
 
@@ -60,15 +64,15 @@ class Staff:
         """
         config = self.loaded.config
         self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers)
-        known, found = keeping.recall(config, time()) if config.pools else (keeping.NOTHING, [])
+        known, found = keeping.recall(config, time())
         keeping.hand_over(known, self._notebook)
-        return [*problems, *found, *self._door.open(config)]
+        return [*problems, *found, *unwritable(config), *self._door.open(config)]
 
     def serve(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
         self._report.listening = tuple(self.listening())
         self._report.write(self._slate)
-        crew = self._crew(self.loaded)
+        crew = self._crew(self.loaded, *self._made(self.loaded))
         supervisor = server.Supervisor(crew, self._counts.tally)
         del crew  # or the first snapshot would stay in memory as long as this process lives
         supervisor.run(lambda: self._renewed(supervisor.generation), lambda: self._tell(supervisor))
@@ -86,42 +90,55 @@ class Staff:
 
     def _renewed(self, generation: int) -> server.Crew | None:
         """The next generation, loaded anew; None if that is refused."""
-        began = time()
+        began, forced = time(), self._wish.read() == FORCE
+        self._wish.write(b"")
         try:
             loaded = load(self.loaded.path)
-            wanted = gates.wanted(loaded.config)
-            added = [listen for listen in wanted if listen not in self._sockets]
-            bound, warnings = gates.bind(added, loaded.config, self._workers, held=self._sockets)
-            sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}
-            warnings += self._door.open(loaded.config)
-            crew = self._crew(loaded, sockets)
+            planned = plan(self.loaded, loaded)
+            if planned.problems and not forced:
+                raise ProblemsFound([*loaded.warnings, *planned.problems])
+            made = self._made(loaded)  # before anything is opened: what fails until here leaves nothing behind
+            warnings = self._open_anew(loaded.config)
         except Exception as fault:
             say_refused(fault, generation)
             problems = fault.problems if isinstance(fault, ProblemsFound) else (Problem("", 0, f"a fault of our own: {fault}"),)
             self._report.note_reload(began, problems, accepted=False)
             self._report.write(self._slate)
             return None
-        say_loaded(loaded, generation + 1, warnings)
-        self._drops += gates.kernel_drops({listen: pairs for listen, pairs in self._sockets.items() if listen not in wanted})
+        say_loaded(loaded, generation + 1, [*planned.problems, *warnings])
+        for line in planned.lines():
+            log.info("plan: %s", line)
         gates.say_if_workers_change(loaded.config, self._workers)
-        self.loaded, self._sockets = loaded, sockets
+        self.loaded = loaded
         self._report.listening = tuple(self.listening())
-        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True)
+        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True, planned=planned.as_json())
         self._report.write(self._slate)
-        return crew
+        return self._crew(loaded, *made)
 
-    def _crew(self, loaded: Loaded, sockets: Sockets | None = None) -> server.Crew:
-        """What the processes of one generation do, and all that they share."""
-        sockets = self._sockets if sockets is None else sockets
-        known = keeping.from_notebook(self._notebook)
+    def _open_anew(self, config: Config) -> list[Problem]:
+        """Listen where a configuration says from now on; raises ProblemsFound, with everything as it was, if that cannot be."""
+        wanted = gates.wanted(config)
+        added = [listen for listen in wanted if listen not in self._sockets]
+        bound, warnings = gates.bind(added, config, self._workers, held=self._sockets)
+        self._drops += gates.kernel_drops({listen: pairs for listen, pairs in self._sockets.items() if listen not in wanted})
+        self._sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}
+        warnings += [*unwritable(config), *self._door.open(config)]
+        return [*warnings, *logs.configure(config.log.format, config.log.level)]
+
+    def _made(self, loaded: Loaded) -> tuple[Responder, server.Board]:
+        """The compiled answers of a load, and the board on which they look for standings, as they are known now."""
+        known = keeping.from_notebook(self._notebook, loaded.config)
         standings = pooling.standings(loaded.config, known.states, known.overrides, time())
         board = server.Board(len(standings))
         board.write(standings)
-        responder = Responder(loaded.snapshot, board, self._ledger)
-        slots = tuple(zip(*sockets.values(), strict=True))
-        keeper = partial(keep, loaded, board, self._notebook, self._slate, self._counts, self._door, self._drops)
+        return Responder(loaded.snapshot, board, self._ledger), board
+
+    def _crew(self, loaded: Loaded, responder: Responder, board: server.Board) -> server.Crew:
+        """What the processes of one generation do, and all that they share."""
+        slots = tuple(zip(*self._sockets.values(), strict=True))
+        shared = Shared(board, self._notebook, self._slate, self._wish, self._counts, self._drops)
         work = partial(_work, responder, loaded.config, self._workers, self._counts)
-        return server.Crew(slots, work, keeper)
+        return server.Crew(slots, work, partial(keep, loaded, shared, self._door))
 
 
 def _work(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:
@@ -135,7 +152,9 @@ async def _answer(responder: Responder, config: Config, workers: int, counts: Co
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     loop.add_reader(post.dismissal, ended.set)
+    observer = responder.observer = Observer.wanted(config, workers)
     for gate in opened:
+        gate.udp.observer = observer
         gate.start(loop)
     post.ready()
     while not ended.is_set():
@@ -144,8 +163,10 @@ async def _answer(responder: Responder, config: Config, workers: int, counts: Co
             async with asyncio.timeout_at(due):
                 await ended.wait()
         counts.note_lag(responder.tally, loop.time() - due)
-        post.publish(counts.of_worker(responder.tally, opened))
+        post.publish(counts.of_worker(responder.tally, opened, observer))
     loop.remove_reader(post.dismissal)
     drain = post.drain_wanted()
     await asyncio.gather(*(gate.close(drain=drain) for gate in opened))
-    post.publish(counts.of_worker(responder.tally, opened))
+    if observer:
+        await observer.close()
+    post.publish(counts.of_worker(responder.tally, opened, observer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .addresses import address_of, sockaddr_of, source_port
 from .batch import Batch, PortableBatch, UdpCounters
 from .pairs import Pair, bind_pairs
-from .responder import Responder
+from .responder import Observer, Responder
 from .shared import Board, NoRow, Slate, Tally
 from .tcp import TcpCounters, TcpLimits, TcpListener, bind_tcp
 from .udp import UdpListener, bind_udp, kernel_drops, receive_buffer_size
@@ -16,6 +16,7 @@ __all__ = [
     "Board",
     "Crew",
     "NoRow",
+    "Observer",
     "Pair",
     "PortableBatch",
     "Post",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from traceback import extract_tb
-from typing import Protocol
+from typing import Literal, Protocol
 
 HEADER = 12  # octets of a message header, RFC 1035 §4.1.1
 
@@ -22,6 +23,18 @@ class Responder(Protocol):
 
     def stream(self, octets: bytes, source: bytes) -> bytes | None:
         """The reply to one message of a connection, at most 65,535 octets, or None for no reply."""
+        ...
+
+
+class Observer(Protocol):
+    """Who looks at some of the datagrams that a listener has answered."""
+
+    def picks(self, count: int) -> Sequence[int]:
+        """Which of the next `count` datagrams are wanted, from 0."""
+        ...
+
+    def offer(self, octets: bytes, reply: bytes | None, source: bytes, transport: Literal["udp", "tcp"]) -> None:
+        """One of them with its reply and the raw socket address of its sender; must not wait."""
         ...
 
 

@@ -9,7 +9,7 @@ import sys
 from .addresses import ask_for_destinations, is_wildcard, resolve_numeric
 from .batch import Batch, PortableBatch, UdpCounters
 from .mmsg import MessageBatch, Unavailable
-from .responder import FaultBoundary, Responder
+from .responder import FaultBoundary, Observer, Responder
 
 # <asm-generic/socket.h>, <linux/in.h>, <linux/in6.h>: names that the socket module lacks
 _SO_RCVBUFFORCE = 33
@@ -32,7 +32,17 @@ class UdpListener:
     destinations.
     """
 
-    __slots__ = ("_batch", "_batch_size", "_batches_per_wakeup", "_boundary", "_loop", "_responder", "_sock", "counters")
+    __slots__ = (
+        "_batch",
+        "_batch_size",
+        "_batches_per_wakeup",
+        "_boundary",
+        "_loop",
+        "_responder",
+        "_sock",
+        "counters",
+        "observer",
+    )
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class UdpListener:
         wildcard = is_wildcard(sock.getsockname())
         if wildcard:
             ask_for_destinations(sock)
+        self.observer: Observer | None = None
         self.counters = UdpCounters(batch_sizes=[0] * (batch + 1))
         self._sock = sock
         self._responder = responder
@@ -98,6 +109,9 @@ class UdpListener:
                 self.counters.faults += 1
                 append(self._boundary.reply(fault, octets))
         batch.send(replies)
+        if self.observer:
+            for index in self.observer.picks(taken):
+                self.observer.offer(batch.datagrams[index], replies[index], batch.sources[index], "udp")
         return taken
 
 

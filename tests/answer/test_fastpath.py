@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from functools import cache
 from ipaddress import ip_address
 
@@ -10,10 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Datagram, Snapshot, compile_answers, matcher, respond, sender
+from geodns.answer import (
+    QUIET,
+    Census,
+    Datagram,
+    Ledger,
+    Moment,
+    Pool,
+    Snapshot,
+    Standing,
+    Steering,
+    WhenAllDown,
+    compile_answers,
+    matcher,
+    respond,
+    sender,
+)
 from geodns.daemon import DEMONSTRATION, load
 from geodns.wire import Edns, Query, Type, from_text, question_of, render_query, subnet_of
 from geodns.wire.edns import render_opt, render_options
+from tests.support.pools import DOWN, Server, moments, pool_of, pools, standings
 from tests.support.random_worlds import WORLDS, World
 from tests.support.world import snapshot_of
 
@@ -157,19 +174,30 @@ def mangled(octets: bytes, at: int, octet: int, cut: int) -> bytes:
 
 
 class Both:
-    """Both paths over one snapshot, and how often the general one was taken by the fast one."""
+    """Both paths over one snapshot at one moment, what each has counted, and how often the fast one took the general one."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.moment = QUIET
         self.detours = 0
-        self.fast: Datagram = matcher(snapshot, compile_answers(snapshot), self.detour)
+        self.census, self.plain_census = Census(Ledger()), Census(Ledger())
+        self.compiled = compile_answers(snapshot, self.census)
+        compile_answers(snapshot, self.plain_census)  # for what is expected only: nothing of it answers
+        for census in (self.census, self.plain_census):
+            census.settle()
+        self.fast: Datagram = matcher(snapshot, self.compiled, self.census, self.detour)
+
+    def stand(self, octets: bytes) -> None:
+        """Let standings be these from now on."""
+        self.moment = Moment(octets)
+        self.compiled.refresh(octets)
 
     def general(self, octets: bytes, source: bytes) -> bytes | None:
-        return respond(self.snapshot, octets, sender(source))
+        return respond(self.snapshot, octets, sender(source), self.moment, self.plain_census)
 
     def detour(self, octets: bytes, source: bytes) -> bytes | None:
         self.detours += 1
-        return self.general(octets, source)
+        return respond(self.snapshot, octets, sender(source), self.moment, self.census)
 
 
 @cache
@@ -279,10 +307,259 @@ def test_random_names_leave_nothing_behind() -> None:
     """A flood of names that do not exist makes one template entry for each length of name, not for each name."""
     paths = demonstration()
     flood = [message(f"n{number:07}.example.com.", 1, 1, 0x0100, None, 0) for number in range(5000)]
-    compiled = compile_answers(paths.snapshot)
-    fast = matcher(paths.snapshot, compiled, paths.detour)
+    compiled, fast = paths.compiled, paths.fast
     sizes = (len(compiled.entries), len(compiled.typed), len(compiled.owners))
     replies = {fast(octets, sockaddr("198.18.0.53"))[-60:] for octets in flood}  # type: ignore[index]
 
     assert sizes == (len(compiled.entries), len(compiled.typed), len(compiled.owners))
     assert 1 == len(replies)
+
+
+POOL_ZONE = """
+$TTL 300
+@ SOA ns host 1 2 3 4 60
+@ NS ns
+ns A 192.0.2.53
+$GENERATE 1-8 p$ POOL p$
+$GENERATE 1-8 p$ A 192.0.2.20$
+$GENERATE 1-8 h$ POOL p$
+$GENERATE 1-8 h$ A 192.0.2.20$
+$GENERATE 1-8 h$ 60 HTTPS 1 . alpn=h2 ipv4hint=192.0.2.20$ ipv6hint=2001:db8:9::$
+$GENERATE 1-8 *.w$ POOL p$
+$GENERATE 1-8 *.w$ A 192.0.2.20$
+$GENERATE 1-8 to$ CNAME p$
+$GENERATE 1-8 svc$ HTTPS 1 p$ ipv4hint=192.0.2.20$
+$GENERATE 1-8 alias$ HTTPS 0 p$
+p1 AAAA 2001:db8:9::1
+p2 AAAA 2001:db8:9::2
+p3 MX 10 p3
+p4 TXT "four"
+two 60 POOL p1
+two A 192.0.2.210
+far GEO continent:EU CNAME p1
+far CNAME p2
+static A 192.0.2.211
+"""
+SMALL_ZONE = """
+$TTL 300
+@ SOA ns host 1 2 3 4 60
+@ NS ns
+ns A 192.0.2.53
+www POOL app
+www A 192.0.2.99
+www HTTPS 1 . ipv4hint=192.0.2.99
+"""
+PLACED: dict[str, dict[str, object]] = {
+    "81.0.0.0/8": {"continent": "EU", "country": "DE", "latitude": 50.1, "longitude": 8.7},
+    "133.0.0.0/8": {"continent": "AS", "country": "JP", "latitude": 35.7, "longitude": 139.7},
+    "2a02::/16": {"continent": "EU", "country": "FR", "latitude": 48.9, "longitude": 2.4},
+    "9.0.0.0/8": {"continent": "AS"},
+}
+POOL_REGIONS = {"eu": ("continent:EU",), "rest": ("continent:AS", "continent:NA")}
+POOL_NAMES = st.builds(
+    lambda owner, number: f"{owner}{number}.example.",
+    st.sampled_from(["p", "h", "to", "svc", "alias", "x.w", "*.w", "x.p", "w"]),
+    st.integers(1, 8),
+) | st.sampled_from(["two.example.", "far.example.", "static.example.", "no.example."])
+POOL_TYPES = st.sampled_from([Type.A, Type.A, Type.A, Type.AAAA, Type.AAAA, Type.HTTPS, Type.TXT, Type.MX, Type.CNAME, Type.ANY])
+POOL_SOURCES = [*SOURCES, "9.1.2.3", "2002:5102:4505::1"]
+POOL_SUBNETS = [*SUBNETS, "9.1.2.0/24", "::ffff:0:0/96", "64:ff9b::5102:4500/120"]
+
+
+def servers(*, capacity: float = 0.0, six: bool = True, weights: tuple[int, ...] = (1, 2, 0)) -> list[Server]:
+    """Five sites on three continents; at the first one a server for each weight."""
+    labels = [f"fra/fra-{number}" for number, _ in enumerate(weights)] + ["ams/ams-1", "nyc/nyc-1", "tyo/tyo-1", "syd/syd-1"]
+    return [
+        Server(
+            label,
+            (f"192.0.2.{number}", *([f"2001:db8::{number}"] if six and label != "ams/ams-1" else [])),
+            weights[number - 1] if number <= len(weights) else 3,
+            "eu" if label[:3] in {"fra", "ams"} else "rest",
+            capacity,
+            capacity * 0.6,
+        )
+        for number, label in enumerate(labels, start=1)
+    ]
+
+
+def every_pool() -> list[Pool]:
+    """A pool of every steering, with and without capacity, IPv6, several answers; for each end of all hope."""
+    return [
+        pool_of("p1", servers(), 0, steering=Steering.NEAREST),
+        pool_of("p2", servers(capacity=5.0), 20, steering=Steering.NEAREST, when_all_down=WhenAllDown.NODATA),
+        pool_of("p3", servers(six=False), 40, steering=Steering.REGION, when_all_down=WhenAllDown.FALLBACK),
+        pool_of("p4", servers(capacity=5.0, six=False), 60, steering=Steering.FAILOVER, when_all_down=WhenAllDown.SERVFAIL),
+        pool_of("p5", servers(), 80, steering=Steering.WEIGHTED, answers=2),
+        pool_of("p6", servers(), 100, steering=Steering.HASHED, when_all_down=WhenAllDown.FALLBACK),
+        pool_of("p7", servers(weights=(1, 1, 1, 1, 1)), 120, steering=Steering.FAILOVER, min_up=2, answers=4),
+        pool_of("p8", servers(capacity=2.0), 140, steering=Steering.REGION, ttl_degraded=40),
+    ]
+
+
+@cache
+def pooled(*, trusted: bool = True) -> Both:
+    trust = ("0.0.0.0/0", "::/0") if trusted else ("81.0.0.0/8", "2a02::/16")
+    return Both(
+        snapshot_of(
+            {"example.": POOL_ZONE},
+            databases=[PLACED],
+            anycast=["8.8.8.0/24"],
+            regions=POOL_REGIONS,
+            pools=every_pool(),
+            trust=trust,
+        )
+    )
+
+
+POOL_SLOTS = 160
+
+
+def moment_of(octets: bytes, failed: int, dead: int) -> bytes:
+    """Standings of all pools out of random octets: half are well; the first site, or all, of some pools is down."""
+    found = bytearray(1 if octet < 128 else octet & 31 for octet in octets)
+    for number, pool in enumerate(every_pool()):
+        for endpoint in pool.endpoints:
+            if dead >> number & 1 or (failed >> number & 1 and not endpoint.site):
+                for address in endpoint.addresses:
+                    found[address.slot] = DOWN.octet
+    return bytes(found)
+
+
+SOME = st.builds(int.__and__, st.integers(0, 255), st.integers(0, 255))
+MOMENTS = st.builds(moment_of, st.binary(min_size=POOL_SLOTS, max_size=POOL_SLOTS), st.integers(0, 255), SOME)
+POOL_OPT = st.none() | st.builds(
+    lambda options: render_opt(1232, 0, 0, 0, render_options(options)),
+    st.lists(st.sampled_from(POOL_SUBNETS).map(lambda text: (8, subnet_option(text))), max_size=1),
+)
+POOL_MESSAGES = st.builds(
+    message, POOL_NAMES, POOL_TYPES, st.just(1), st.sampled_from([0, 0x0100]), POOL_OPT, st.integers(0, 2**20)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.booleans(), MOMENTS, st.lists(st.tuples(POOL_MESSAGES, st.sampled_from(POOL_SOURCES)), min_size=1, max_size=12))
+def test_pools_answer_alike_on_both_paths_at_every_moment(
+    trusted: bool,
+    octets: bytes,
+    asked: list[tuple[bytes, str]],
+) -> None:
+    """Pools of every steering, asked for themselves, through aliases, wildcards and hints, whatever is up or down."""
+    paths = pooled(trusted=trusted)
+    paths.stand(octets)
+    for query, source in asked:
+        address = sockaddr(source)
+        expected = paths.general(query, address)
+
+        assert [expected, expected] == [paths.fast(query, address), paths.fast(query, address)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pools(capacities=st.sampled_from([0.0, 1.0, 10.0])).flatmap(lambda pool: st.tuples(st.just(pool), moments(pool))), st.data()
+)
+def test_random_pools_answer_alike_on_both_paths(case: tuple[Pool, bytes], data: st.DataObject) -> None:
+    """Any pool at any moment, before and after it."""
+    pool, octets = case
+    paths = Both(
+        snapshot_of({"example.": SMALL_ZONE}, databases=[PLACED], anycast=["8.8.8.0/24"], regions=POOL_REGIONS, pools=[pool])
+    )
+    names = st.sampled_from(["www.example.", "x.www.example."])
+    for standing in (octets, b"", octets):
+        paths.stand(standing)
+        for _ in range(3):
+            made = data.draw(st.builds(message, names, POOL_TYPES, st.just(1), st.just(0x0100), POOL_OPT, st.just(0)))
+            address = sockaddr(data.draw(st.sampled_from(POOL_SOURCES)))
+            expected = paths.general(made, address)
+
+            assert [expected, expected] == [paths.fast(made, address), paths.fast(made, address)]
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("rdtype", [Type.A, Type.AAAA])
+def test_names_of_pools_take_no_detour_once_their_form_is_known(number: int, rdtype: Type) -> None:
+    """All well or one site down: the fast path answers, whatever the steering."""
+    paths, query = pooled(), message(f"p{number}.example.", rdtype, 1, 0x0100, None, 0)
+    for told in (dict[str, Standing](), {"nyc/nyc-1": DOWN}):
+        paths.stand(standings(every_pool(), told))
+        paths.fast(query, sockaddr("81.2.69.5"))
+        before = paths.detours
+
+        assert paths.general(query, sockaddr("81.2.69.5")) == paths.fast(query, sockaddr("81.2.69.5"))
+        assert before == paths.detours
+
+
+def test_what_can_answer_nothing_leaves_the_fast_path_and_returns() -> None:
+    """While nothing of a pool is up, its names take the general path, for missing types too; afterwards no more."""
+    paths, address = pooled(), sockaddr("81.2.69.5")
+    asked = [message("p2.example.", rdtype, 1, 0x0100, None, 0) for rdtype in (Type.A, Type.AAAA, Type.TXT)]
+    well = standings(every_pool(), {})
+    detours = []
+    for octets in (well, standings(every_pool(), {}, DOWN), well):
+        paths.stand(octets)
+        for query in asked:
+            paths.fast(query, address)
+        before = paths.detours
+        assert [paths.general(query, address) for query in asked] == [paths.fast(query, address) for query in asked]
+        detours.append(paths.detours - before)
+
+    assert [0, 3, 0] == detours
+
+
+def counted(census: Census) -> Counter[tuple[str, ...]]:
+    """What a census has counted, by transport, type and response code, by who decided, by choice, and all the rest but opcodes.
+
+    A prepared reply is counted with its choice, another reply apart from it: together they are the same.
+    """
+    found: Counter[tuple[str, ...]] = Counter()
+    for labels, count in zip(census.ledger.names, census.tally, strict=True):
+        match labels:
+            case ("reply", transport, rdtype, rcode, choice, how):
+                found["type", transport, rdtype, rcode] += count
+                found["how", how] += count
+                if choice:
+                    found["choice", choice] += count
+            case ("choice", _) | ("anycast",) | ("scope", _, _):
+                found[labels] += count
+            case _:
+                pass
+    return +found
+
+
+@settings(max_examples=40, deadline=None)
+@given(MOMENTS, st.lists(st.tuples(POOL_MESSAGES, st.sampled_from(POOL_SOURCES)), min_size=1, max_size=12))
+def test_both_paths_count_pools_alike(octets: bytes, asked: list[tuple[bytes, str]]) -> None:
+    """By type and response code, by who decided, by endpoint, by scope."""
+    compare_counters(pooled(), octets, asked)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PATHS, st.lists(st.tuples(messages(ODD_NAMES), st.sampled_from(SOURCES)), min_size=1, max_size=8))
+def test_both_paths_count_alike(path: tuple[tuple[str, ...], bool] | tuple[()], asked: list[tuple[bytes, str]]) -> None:
+    """The same for all that is no pool: rules, aliases, negative and broken answers."""
+    compare_counters(both(path), b"", asked)
+
+
+def compare_counters(paths: Both, octets: bytes, asked: list[tuple[bytes, str]]) -> None:
+    """Let both paths answer the same, twice, and compare what that added to the counters."""
+    paths.stand(octets)
+    before = counted(paths.plain_census), counted(paths.census)
+    for query, source in asked * 2:
+        paths.general(query, sockaddr(source))
+        paths.fast(query, sockaddr(source))
+
+    assert counted(paths.plain_census) - before[0] == counted(paths.census) - before[1]
+
+
+def test_a_spread_without_location_is_by_the_senders_network() -> None:
+    """A client subnet, of IPv6 with IPv4 inside too, changes nothing where no place is looked at."""
+    capable = [Server("fra/a", ("192.0.2.1",), capacity=10, load=10)]
+    capable += [Server(f"{site}/b", (f"192.0.2.{n}",), capacity=10, load=5) for n, site in enumerate(("ams", "nyc"), start=2)]
+    pool = pool_of("app", capable, steering=Steering.FAILOVER)
+    paths = Both(snapshot_of({"example.": SMALL_ZONE}, databases=[PLACED], pools=[pool]))
+    paths.stand(standings([pool], {"fra/a": DOWN}))
+    options = [render_opt(1232, 0, 0, 0, render_options([(8, subnet_option(text))])) for text in POOL_SUBNETS]
+    for opt in (None, *options):
+        query = message("www.example.", Type.A, 1, 0x0100, opt, 0)
+        asked = [(query, sockaddr(f"81.2.{number}.5")) for number in range(40)]
+
+        assert [paths.general(*each) for each in asked] == [paths.fast(*each) for each in asked]

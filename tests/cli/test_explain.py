@@ -7,7 +7,7 @@ import pytest
 from tests.cli.conftest import Run
 
 CONTRACT = {"question", "client", "rung", "location", "rule", "answer", "ttl", "scope", "reason", "steps"}
-MORE = {"rcode", "sources", "records", "authority", "additional", "octets"}
+MORE = {"rcode", "sources", "pool", "records", "authority", "additional", "octets"}
 LOCATION = {"continent", "country", "subdivision", "city", "asn", "latitude", "longitude", "anycast"}
 
 

@@ -19,7 +19,8 @@ from geodns.daemon.parsing import Source, load_zones, shares
 from geodns.wire import from_text
 
 HEAD = "$TTL 300\n@ IN SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns.example.net.\n"
-BODY = "www A 192.0.2.1\nwww GEO continent:EU A 198.51.100.1\n*.a.b TXT x\nsub NS ns.example.net.\npool POOL somebody\npool A 192.0.2.7\nd DNAME example.org.\n"
+BODY = "www A 192.0.2.1\nwww GEO continent:EU A 198.51.100.1\n*.a.b TXT x\nsub NS ns.example.net.\nd DNAME example.org.\n"
+POOLED = "pool POOL somebody\npool A 192.0.2.7\n"
 FAULTS = "www A 192.0.2.256\nwww GEO nowhere A 192.0.2.3\nno-ttl-of-its-own AAAA ::g\nlost POOL nobody\n"
 
 
@@ -41,7 +42,7 @@ def sources(tmp_path: Path) -> list[Source]:
     for number in range(40):
         path = tmp_path / f"{number}.zone"
         filling = "".join(f"h{host} A 192.0.2.{host}\n" for host in range(number))
-        path.write_text(HEAD + BODY + filling + (FAULTS if number % 7 == 3 else ""))
+        path.write_text(HEAD + BODY + POOLED + filling + (FAULTS if number % 7 == 3 else ""))
         made.append((path, from_text(f"zone{number}.example")))
     return [*made, (tmp_path / "missing.zone", from_text("missing.example"))]
 

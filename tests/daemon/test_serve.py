@@ -68,7 +68,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Geodns]:
     """The demonstration, on a port that is free."""
     files: dict[str, str | bytes] = {path.name: path.read_text() for path in DEMONSTRATION.iterdir() if path.suffix != ".toml"}
     listen = '["127.0.0.1:$port", "[::1]:$port"]' if daemons.has_ipv6() else '["127.0.0.1:$port"]'
-    config = f"[server]\nlisten = {listen}\n" + (DEMONSTRATION / "geodns.toml").read_text()
+    config = (DEMONSTRATION / "geodns.toml").read_text().replace("[server]\n", f"[server]\nlisten = {listen}\n", 1)
     with geodns(tmp_path_factory.mktemp("demonstration"), config, files) as server:
         yield server
 

@@ -30,7 +30,16 @@ www A 192.0.2.1
 www GEO continent:EU A 198.51.100.1
 generation TXT "$generation"
 """
-CONFIG = '[server]\nlisten = ["127.0.0.1:$port"]\nworkers = 2\n[[zones]]\nname = "example.com"\nfile = "example.com.zone"\n'
+CONFIG = """\
+[server]
+listen = ["127.0.0.1:$port"]
+workers = 2
+[admin]
+listen = "127.0.0.1:$admin"
+[[zones]]
+name = "example.com"
+file = "example.com.zone"
+"""
 BATCH = 64  # datagrams that a worker may have taken but not answered yet
 CLIENTS = 16  # sources, so that each worker has some
 IN_FLIGHT = 16  # queries of one client without a reply yet: all clients' fit into one receive buffer
@@ -46,12 +55,6 @@ def geodns(directory: Path, config: str = CONFIG, files: dict[str, str | bytes] 
     with daemons.geodns(directory, config, files or {"example.com.zone": zone(1)}) as server:
         server.until_said("workers answer")
         yield server
-
-
-def workers(server: Geodns) -> set[int]:
-    """The processes of the workers."""
-    pid = server.process.pid
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def question(number: int, owner: bytes = b"\x03www\x07example\x03com\x00", rdtype: int = 1) -> bytes:
@@ -151,14 +154,14 @@ def counted(server: Geodns) -> dict[str, int]:
 def test_each_worker_answers_its_share(tmp_path: Path) -> None:
     """While one of two workers stands still, some clients are answered and some are not; all are, once it goes on."""
     with geodns(tmp_path) as server, load(server) as asked:
-        halted = min(workers(server))
+        halted = min(server.workers())
         os.kill(halted, signal.SIGSTOP)
         asked.for_replies(2000)
         missing = asked.finish(1.0)
         stuck = {bool(unanswered) for unanswered in asked.outstanding.values()}
         os.kill(halted, signal.SIGCONT)
 
-        assert 2 == len(workers(server))
+        assert 2 == len(server.workers())
         assert {True, False} == stuck
         assert 0 < missing < asked.sent
         assert 0 == asked.finish()
@@ -168,14 +171,14 @@ def test_a_worker_killed_under_load_is_replaced_and_loses_at_most_what_it_had_ta
     """kill -9 costs no more than one batch; another process takes the place, and the other worker goes on."""
     with geodns(tmp_path) as server, load(server) as asked:
         asked.for_replies(2000)
-        before = workers(server)
+        before = server.workers()
         victim, survivor = sorted(before)
         os.kill(victim, signal.SIGKILL)
-        asked.until("it is replaced", lambda: "is replaced" in server.stderr and len(workers(server) - before) == 1)
+        asked.until("it is replaced", lambda: "is replaced" in server.stderr and len(server.workers() - before) == 1)
         asked.for_replies(2000)
 
         assert BATCH >= asked.finish()
-        assert survivor in workers(server)
+        assert survivor in server.workers()
         asked.forgive()
         asked.for_replies(2000)
         assert 0 == asked.finish()
@@ -184,14 +187,14 @@ def test_a_worker_killed_under_load_is_replaced_and_loses_at_most_what_it_had_ta
 def test_reloads_under_load_lose_no_query(tmp_path: Path) -> None:
     """Through three reloads under full load each query has its reply, and in the end all come from the last one."""
     with geodns(tmp_path) as server, load(server) as asked:
-        first = workers(server)
+        first = server.workers()
         for generation in (2, 3, 4):
             asked.for_replies(1000)
             server.site.write({"example.com.zone": zone(generation)})
             server.signal(signal.SIGHUP)
             said = f"generation {generation}: 2 workers answer"
             asked.until(said, lambda said=said: said in server.stderr)  # type: ignore[misc]
-        asked.until("the first workers end", lambda: not first & workers(server))
+        asked.until("the first workers end", lambda: not first & server.children())
 
         assert 0 == asked.finish()
         assert asked.sent == asked.answered
@@ -202,11 +205,11 @@ def test_reloads_under_load_lose_no_query(tmp_path: Path) -> None:
 def test_a_refused_reload_leaves_the_very_workers_at_work(tmp_path: Path) -> None:
     """A zone with a fault is refused as a whole: the same processes answer from the data they had."""
     with geodns(tmp_path) as server:
-        before = workers(server)
+        before = server.workers()
         said = server.reload({"example.com.zone": zone(2) + "www A 192.0.2.256\n"}, "reload refused")
 
         assert "example.com.zone:7" in said
-        assert before == workers(server)
+        assert before == server.workers()
         assert 1 == served_generation(server)
 
 
@@ -244,10 +247,10 @@ def test_the_counters_of_all_workers_are_summed(tmp_path: Path) -> None:
 
 
 def test_sigterm_under_load_ends_all_processes_with_0(tmp_path: Path) -> None:
-    """SIGTERM ends supervisor and workers at once and in order, whatever comes in."""
+    """SIGTERM ends all processes at once and in order, whatever comes in."""
     with geodns(tmp_path) as server, load(server) as asked:
         asked.for_replies(1000)
-        pids = workers(server)
+        pids = server.children()
         server.signal(signal.SIGTERM)
         began = monotonic()
 
@@ -257,10 +260,10 @@ def test_sigterm_under_load_ends_all_processes_with_0(tmp_path: Path) -> None:
 
 
 def test_workers_end_with_a_killed_supervisor(tmp_path: Path) -> None:
-    """After kill -9 of the supervisor its workers give the address up by themselves."""
+    """After kill -9 of the supervisor the others give the address up by themselves."""
     with daemons.geodns(tmp_path, CONFIG, {"example.com.zone": zone(1)}, exit_code=-signal.SIGKILL) as server:
         server.until_said("workers answer")
-        pids = workers(server)
+        pids = server.children()
         server.signal(signal.SIGKILL)
         server.wait()
 
@@ -274,7 +277,7 @@ def proportional_kilobytes(pid: int) -> int:
 
 
 def test_workers_share_what_is_loaded(tmp_path: Path) -> None:
-    """With 300,000 networks, four workers and their supervisor, having answered, need less memory than two separate processes."""
+    """With 300,000 networks, a server with four workers that have answered needs less memory than two servers with one."""
     database = tmp_path / "big.mmdb"
     make(database, networks=300_000, records=20_000, kind="city")
     needed = {}
@@ -282,7 +285,7 @@ def test_workers_share_what_is_loaded(tmp_path: Path) -> None:
         config = CONFIG.replace("workers = 2", f"workers = {count}") + f'[geo]\ndatabases = ["{database}"]\n'
         with daemons.geodns(tmp_path / str(count), config, {"example.com.zone": zone(1)}) as server, load(server) as asked:
             asked.for_replies(5000)
-            needed[count] = sum(map(proportional_kilobytes, [server.process.pid, *workers(server)]))
+            needed[count] = sum(map(proportional_kilobytes, [server.process.pid, *server.children()]))
 
     assert needed[4] < 2 * needed[1], needed
 
@@ -294,5 +297,5 @@ def test_a_reload_does_not_change_how_many_workers_there_are(tmp_path: Path) -> 
         said = server.reload(changed, "generation 2: 2 workers answer")
 
         assert "server.workers: 2 until a restart" in said
-        assert 2 == len(workers(server))
+        assert 2 == len(server.workers())
         assert 2 == served_generation(server)

@@ -24,6 +24,7 @@ from geodns.ops.config import (
     Expect,
     Geo,
     Listen,
+    Log,
     NetworkPlace,
     Pool,
     Server,
@@ -35,7 +36,7 @@ from geodns.ops.config import (
     parse_listen,
     schema,
 )
-from geodns.problem import Problem, ProblemsFound
+from geodns.problem import Problem, ProblemsFound, Severity
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "geodns.toml"
 CONTRACT = """\
@@ -103,7 +104,7 @@ def test_every_key_of_the_contract_is_read() -> None:
 
 def test_nothing_written_is_all_defaults() -> None:
     """An empty file is a configuration."""
-    assert Config() == parse("") == parse("[server]\n[admin]\n[geo]\n[geo.networks]\n[regions]\n[ecs]\n")
+    assert Config() == parse("") == parse("[server]\n[admin]\n[log]\n[geo]\n[geo.networks]\n[regions]\n[ecs]\n")
 
 
 @pytest.mark.parametrize(
@@ -345,6 +346,7 @@ def test_a_file_without_permission_is_one_problem(monkeypatch: pytest.MonkeyPatc
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("server",): Server,
     ("admin",): Admin,
+    ("log",): Log,
     ("geo",): Geo,
     ("geo", "networks", "*"): NetworkPlace,
     ("ecs",): Ecs,
@@ -407,7 +409,7 @@ def test_the_example_has_every_table() -> None:
 def test_a_key_is_on_exactly_where_its_default_is_not_empty() -> None:
     """Keys whose default is empty are written but off; all others are on."""
     written = tomllib.loads(EXAMPLE.read_text())
-    for section in ("server", "admin", "geo", "ecs"):
+    for section in ("server", "admin", "log", "geo", "ecs"):
         defaults = MODELS[section,]().model_dump()
 
         assert {key for key, value in defaults.items() if value not in ("", (), {})} == set(written[section])
@@ -544,7 +546,7 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
         ("[ecs]\ntrusted = []", "did you mean 'trust'?"),
         (f"{ZONE}path = 'z'", "known here: name, file"),
         (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nanswers = []", "did you mean 'answer'?"),
-        ("[resolver]\nttl = 30", "known here: server, admin, geo, regions, ecs, pools, zones, expect"),
+        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, pools, zones, expect"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) -> None:
@@ -579,6 +581,11 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) ->
         ("server.udp_payload_size = 5000", "server.udp_payload_size: 5000 is out of range"),
         ("admin.listen = '127.0.0.1:5300'", "admin.listen: '127.0.0.1:5300' is already used by server.listen[0]"),
         ("server.listen = ['[::1]:53', '[0::1]:53']", "server.listen[1]: '[0::1]:53' is already used by server.listen[0]"),
+        ("log.level = 'loud'", "log.level: the text 'loud' is none of its values"),
+        ("log.queries = 1.5", "log.queries: 1.5 is out of range"),
+        ("log.queries_per_second = 0", "log.queries_per_second: 0 is out of range"),
+        ("log = {queries = 1.0, dnstap = 'unix:dnstap.sock'}", "log.dnstap: 'dnstap.sock' is no absolute path of a socket"),
+        ("log.truncate_ipv4 = 33", "log.truncate_ipv4: 33 is out of range"),
         ("geo.databases = ['']", "geo.databases[0]: is no path"),
         ("geo.networks = []", "geo.networks: expected a table, found a list"),
         ("geo.networks.berlin = {asn = 1}", "geo.networks.berlin: 'berlin' is no network"),
@@ -654,6 +661,16 @@ def test_a_bad_selector_is_said_at_its_line(selector: str) -> None:
 
     assert problem.line == 4
     assert problem.message.startswith("regions.eu[1]: ")
+
+
+@pytest.mark.parametrize("key", ["queries_file = '/var/log/queries'", "dnstap = 'unix:/run/dnstap.sock'"])
+def test_a_place_for_queries_that_stays_empty_is_a_warning(key: str) -> None:
+    """Whoever names a place for logged queries, but logs none, is told; with a share of them nothing is said."""
+    [warning] = parse(f"[log]\n{key}", "geodns.toml").warnings
+
+    assert (2, Severity.WARNING) == (warning.line, warning.severity)
+    assert "log.queries" in warning.remedy
+    assert () == parse(f"[log]\nqueries = 0.5\n{key}").warnings
 
 
 def test_an_unreadable_zone_name_condemns_no_expectation() -> None:

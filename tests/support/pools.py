@@ -11,12 +11,27 @@ from ipaddress import ip_address
 from itertools import count
 from typing import Required, TypedDict, TypeVar, Unpack
 
+import dns.message
 from hypothesis import strategies as st
 
-from geodns.answer import Draw, Endpoint, Health, Pool, PoolAddress, Standing, Steering, WhenAllDown, Word
+from geodns.answer import (
+    Draw,
+    Endpoint,
+    Health,
+    Moment,
+    Pool,
+    PoolAddress,
+    Snapshot,
+    Standing,
+    Steering,
+    WhenAllDown,
+    Word,
+    respond,
+)
 from geodns.answer.pools import Bands
 from geodns.geo import Spot
 from geodns.wire import Type
+from tests.support.world import SENDER, Reply, observed, place
 
 UP = Standing(Health.UP)
 DOWN = Standing(Health.DOWN)
@@ -91,7 +106,14 @@ def standings(pools: Iterable[Pool], told: Mapping[str, Standing], otherwise: St
     for pool in pools:
         for number, endpoint in enumerate(pool.endpoints):
             octets |= {address.slot: told.get(pool.label(number), otherwise).octet for address in endpoint.addresses}
-    return bytes(octets[slot] for slot in sorted(octets))
+    return bytes(octets.get(slot, 0) for slot in range(max(octets, default=-1) + 1))
+
+
+def ask_at(snapshot: Snapshot, message: dns.message.Message, moment: Moment, source: str = SENDER) -> Reply:
+    """What comes back for a query at a moment, by TCP."""
+    octets = respond(snapshot, message.to_wire(), place(source), moment, stream=True)
+    assert octets is not None
+    return observed(dns.message.from_wire(octets, one_rr_per_rrset=True))
 
 
 def every_luck(run: Callable[[Draw], Result]) -> dict[Result, Fraction]:

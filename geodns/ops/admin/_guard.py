@@ -25,6 +25,7 @@ _LINGER = 1.0  # s that a client has to read why it is cut off, before the conne
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """What may be asked without a token: a supervisor has none, and they tell nothing that an attacker could use."""
 
+_FRONT = "/"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _READS = frozenset({"GET", "HEAD"})
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@?#\s]+))(?::[0-9]{1,5})?")
@@ -77,8 +78,9 @@ def _plain_host(text: str) -> str:
 class Guard:
     """An ASGI application around another: reads a bounded body, judges the request, and hardens the answer."""
 
-    def __init__(self, inner: ASGIApp, rules: Access) -> None:
+    def __init__(self, inner: ASGIApp, rules: Access, open_paths: frozenset[str] = OPEN_PATHS) -> None:
         self._inner = inner
+        self._open_paths = open_paths
         self._rules = rules
         self._token = rules.token.encode()
 
@@ -114,9 +116,9 @@ class Guard:
 
     def _judge(self, method: str, path: str, headers: Headers) -> Response | None:
         """Why a request is not let through, None if it is."""
-        if refused := self._judge_site(headers):
+        if refused := self._judge_site(path, headers):
             return refused
-        if self._token and path not in OPEN_PATHS and not self._is_bearer(headers):
+        if self._token and path not in self._open_paths and not self._is_bearer(headers):
             return refusal(
                 401,
                 "this door wants a token",
@@ -128,7 +130,7 @@ class Guard:
             return refusal(415, f"the content type is {kind or 'not told'!r}", f"send {JSON} with Content-Type: {JSON}")
         return None
 
-    def _judge_site(self, headers: Headers) -> Response | None:
+    def _judge_site(self, path: str, headers: Headers) -> Response | None:
         """Refuse what a page of another site makes a browser send, and names that were made to point here."""
         host = headers.get("host", "")
         if not self._knows(host):
@@ -136,7 +138,10 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
             return refusal(403, f"the request comes from another site, {origin}", "ask from no page, or from one of this door")
-        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        is_link = (
+            path == _FRONT and headers.get("sec-fetch-dest") == "document"
+        )  # in a wiki, say: whoever follows it sees the page
+        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"} and not is_link:
             return refusal(403, "the request comes from another site", "open the address by itself")
         return None
 

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from geodns.ops.admin import _openapi
+from geodns.ops.admin import _openapi, _page
 from geodns.ops.admin._bodies import BadBody, HealthBody, OverrideBody, ReasonBody, ReloadBody, one_line, parse
-from geodns.ops.admin._guard import Access, Guard
+from geodns.ops.admin._guard import OPEN_PATHS, Access, Guard
 from geodns.ops.admin._openapi import Operation, Parameter
 from geodns.ops.admin._replies import refusal, reply
 
@@ -265,13 +265,13 @@ OPERATIONS = tuple(operation for operation, _ in _TABLE)
 
 
 def application(keeper: Keeper, rules: Access) -> ASGIApp:
-    """The door as an ASGI application."""
+    """The door as an ASGI application: the API, and the page that reads it."""
     routes = [
         Route(operation.path, _endpoint(keeper, operation, handler), methods=[operation.method]) for operation, handler in _TABLE
     ]
-    inner = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+    inner = Starlette(routes=[*routes, *_page.ROUTES], exception_handlers={HTTPException: _no_route})
     inner.router.redirect_slashes = False
-    return Guard(inner, rules)
+    return Guard(inner, rules, OPEN_PATHS | _page.PATHS)
 
 
 def _endpoint(keeper: Keeper, operation: Operation, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:

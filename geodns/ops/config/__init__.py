@@ -1,9 +1,9 @@
 """Owns the configuration file: TOML in, one frozen Config or every problem in it out; refuses to open what the file names."""
 
-from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
+from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
 
 __all__ = [
     "Admin",
@@ -15,6 +15,7 @@ __all__ = [
     "Expect",
     "Geo",
     "Listen",
+    "Log",
     "NetworkPlace",
     "Pool",
     "Server",
@@ -24,5 +25,6 @@ __all__ = [
     "parse",
     "parse_admin_listen",
     "parse_listen",
+    "parse_socket",
     "schema",
 ]

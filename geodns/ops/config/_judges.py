@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from geodns.geo import selector
 from geodns.geo.address import EMBEDDED
 from geodns.geo.countries import CONTINENTS, countries
-from geodns.ops.config._listen import BadListen, parse_admin_listen, parse_listen
+from geodns.ops.config._listen import BadListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.wire import names
 
 _MAX_POOL_PART = 63  # characters: room for three of them in any table
@@ -56,6 +56,14 @@ def admin_listen(text: str) -> str:
     except BadListen as error:
         refuse(str(error), 'write "127.0.0.1:9153", "unix:/run/geodns/admin.sock", or "" for no such door')
     return text
+
+
+def dnstap(text: str) -> str:
+    try:
+        parse_socket(text)
+    except BadListen as error:
+        refuse(str(error), 'write "unix:/run/dnstap.sock", the path of a file, or "" for no dnstap')
+    return path_or_none(text)
 
 
 def host(text: str) -> str:

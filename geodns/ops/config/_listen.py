@@ -39,8 +39,13 @@ class UnixListen:
 
 def parse_admin_listen(text: str) -> Listen | UnixListen:
     """Read "unix:/run/geodns/admin.sock", or an address and port as `parse_listen` does; raises BadListen."""
+    return parse_socket(text) or parse_listen(text)
+
+
+def parse_socket(text: str) -> UnixListen | None:
+    """Read "unix:/run/dnstap.sock"; None for text that does not begin as a socket's does. Raises BadListen."""
     if not text.startswith(_UNIX):
-        return parse_listen(text)
+        return None
     path = text.removeprefix(_UNIX)
     if not path.startswith("/") or path.endswith("/") or not path.isprintable():
         raise BadListen(f"'{path}' is no absolute path of a socket")

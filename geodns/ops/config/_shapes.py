@@ -24,6 +24,7 @@ Item = TypeVar("Item")
 Items = Annotated[tuple[Item, ...], Strict(strict=False)]  # TOML gives lists; what is frozen holds tuples
 ListenText = Annotated[str, AfterValidator(_judges.listen)]
 AdminListenText = Annotated[str, AfterValidator(_judges.admin_listen)]
+DnstapText = Annotated[str, AfterValidator(_judges.dnstap)]
 HostText = Annotated[str, AfterValidator(_judges.host)]
 NetworkText = Annotated[str, AfterValidator(_judges.looked_up_network)]
 ClientText = Annotated[str, AfterValidator(_judges.client)]

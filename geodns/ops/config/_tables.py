@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
@@ -15,6 +15,7 @@ from geodns.ops.config._shapes import (
     AdminListenText,
     CharacterString,
     ClientText,
+    DnstapText,
     DomainName,
     HostText,
     Items,
@@ -46,13 +47,12 @@ class Server(Table):
     )
     identity: CharacterString = Field(default="", description='This instance\'s name, told by NSID and id.server; "" = not told.')
     version: CharacterString = Field(default="", description='What version.server and version.bind answer; "" = not told.')
-    state: PathOrNone = Field(
-        default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.'
-    )
+    state: PathOrNone = Field(default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.')
     state_max_age: float = Field(
         default=600.0, ge=0, le=31_536_000, description="Seconds after which a remembered state of checks is not used at a start."
     )
     workers: Workers = Field(default=1, description='Processes that answer; "auto" = one for each core.')
+    watch: bool = Field(default=False, description="Whether changes of the files it is made of reload the server by themselves.")
     udp_payload_size: int = Field(
         default=1232, ge=512, le=4096, description="Largest UDP reply, in octets (RFC 9715); longer ones go by TCP."
     )
@@ -80,6 +80,33 @@ class Admin(Table):
     )
     hosts: Items[Annotated[HostText, AfterValidator(_judges.not_empty_text)]] = Field(
         default=(), description="Names in the Host header that are accepted besides those of the listen address."
+    )
+
+
+class Log(Table):
+    """What is written of what happens, and of single queries."""
+
+    format: Literal["auto", "human", "json", "journal"] = Field(
+        default="auto", description="Form of the log: human and json go to standard error, journal to systemd's; auto chooses."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is worth a line: debug, info, warning or error."
+    )
+    queries: float = Field(default=0.0, ge=0, le=1, description="Share of queries that are logged; 0 = none, 1 = all.")
+    queries_per_second: int = Field(
+        default=100, ge=1, le=1_000_000, description="Queries that are logged in a second at most, all workers together."
+    )
+    queries_file: PathOrNone = Field(
+        default="", description='File for logged queries, a line each; "" = the log, unless they go to dnstap.'
+    )
+    dnstap: DnstapText = Field(
+        default="", description='Reader of logged queries by dnstap: "unix:/path" of a socket, or a file\'s path; "" = none.'
+    )
+    truncate_ipv4: int = Field(
+        default=32, ge=0, le=32, description="Bits of an IPv4 address that logged queries show; the others are zero."
+    )
+    truncate_ipv6: int = Field(
+        default=128, ge=0, le=128, description="Bits of an IPv6 address that logged queries show; the others are zero."
     )
 
 
@@ -160,6 +187,7 @@ class Config(Table):
 
     server: Server = Field(default_factory=Server, description=Server.__doc__)
     admin: Admin = Field(default_factory=Admin, description=Admin.__doc__)
+    log: Log = Field(default_factory=Log, description=Log.__doc__)
     geo: Geo = Field(default_factory=Geo, description=Geo.__doc__)
     regions: dict[RegionName, Items[SelectorText]] = Field(
         default_factory=dict, description="Names for lists of selectors, for use in GEO records and geo.networks."

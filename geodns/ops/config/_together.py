@@ -15,7 +15,7 @@ from geodns.ops.config._judges import domain_name
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
 from geodns.ops.config._pools_together import pool_faults, pool_warnings
 from geodns.ops.config._raw import array, table, text_of
-from geodns.ops.config._tables import Admin, Server
+from geodns.ops.config._tables import Admin, Log, Server
 from geodns.ops.config._words import Fault, dotted
 from geodns.ops.toml_lines import KeyPath
 from geodns.wire import names
@@ -32,6 +32,7 @@ def faults_together(document: dict[str, object]) -> Iterator[Fault]:
 
 def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
     """What is allowed but seldom meant."""
+    yield from _logged_nowhere(document)
     yield from pool_warnings(document)
 
 
@@ -66,6 +67,15 @@ def _open_door(document: dict[str, object]) -> Iterator[Fault]:
     if not isinstance(listen, UnixListen) and not ip_address(listen.host).is_loopback:
         remedy = 'add token_file = "…", or listen on 127.0.0.1, [::1] or "unix:/run/geodns/admin.sock"'
         yield ("admin", "listen"), f"'{listen}' is open to other machines, and there is no token", remedy
+
+
+def _logged_nowhere(document: dict[str, object]) -> Iterator[Fault]:
+    log = table(document, "log")
+    if log.get("queries", Log().queries) == 0:
+        for key in ("queries_file", "dnstap"):
+            if log.get(key):
+                remedy = "set log.queries: 1.0 for every query, 0.01 for one in 100"
+                yield ("log", key), "stays empty, for log.queries is 0", remedy
 
 
 def _networks_at_odds(document: dict[str, object]) -> Iterator[Fault]:

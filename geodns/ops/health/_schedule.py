@@ -20,6 +20,7 @@ Report = Callable[[Target, Result | NoState], None]
 """Told of every result, in the prober's event loop. `NoState` comes only of external targets."""
 
 _JITTER = 0.1
+_FIRST_ROUND = 5.0  # seconds over which first probes are spread at most: nobody is to wait a minute for a server to be ready
 _LOOK_OUTSIDE = 1.0  # seconds between looks at watched files and at the age of external states
 
 
@@ -64,7 +65,7 @@ class Prober:
     def watch(self, targets: Iterable[Target]) -> None:
         """Replace the targets: those that stay keep their schedule, new ones start within their interval, gone ones stop.
 
-        Of equal targets the one with the shortest interval counts.
+        Of equal targets the one with the shortest interval counts. Nobody waits more than 5 s for the first probe.
         """
         wanted: dict[Target, Target] = {}
         for target in targets:
@@ -108,7 +109,7 @@ class Prober:
 
     def _keep(self, target: Target) -> None:
         known = self._watched.get(target)
-        latest = time.monotonic() + self._chance.uniform(0.0, target.interval)
+        latest = time.monotonic() + self._chance.uniform(0.0, min(target.interval, _FIRST_ROUND))
         if known is None:
             self._watched[target] = known = _Watched(target, latest)
             self.pending_first += 1

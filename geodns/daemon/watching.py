@@ -1,0 +1,25 @@
+"""Owns which files a running server depends on; refuses to watch them, and to load them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from geodns.ops.config import Config
+from geodns.zone.includes import includes
+
+
+def watched_files(path: Path, config: Config) -> tuple[Path, ...]:
+    """Every file that a reload would read: configuration, zones and what they include, databases, lists, token, authorities.
+
+    In order and each once. They need not exist: one that is missing now may be what a refused reload waits for. What checks
+    read by themselves, as the file of an external check, is not among them.
+    """
+    named = [path]
+    for each in config.zones:
+        zone_file = config.path(each.file)
+        named += [zone_file, *includes(zone_file)]
+    named += map(config.path, (*config.geo.databases, *config.geo.anycast))
+    named += (config.path(pool.check.ca_file) for pool in config.pools.values() if pool.check.ca_file)
+    if config.admin.token_file:
+        named.append(config.path(config.admin.token_file))
+    return tuple(dict.fromkeys(named))

@@ -1,0 +1,224 @@
+"""Moves, against asking the server for every client before and after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geodns.answer import Client, Endpoint, Pool, PoolAddress, Snapshot, Steering, WhenAllDown, judge
+from geodns.answer.moves import Comparison, Move, Parts, Question
+from geodns.geo import Spot
+from geodns.geo.weights import AREAS
+from geodns.wire import Query, Type, from_text, question_of, to_text
+from tests.support.random_worlds import WORLDS, World
+from tests.support.world import Places, place, snapshot_of
+
+HEAD = "$TTL 300\n@ SOA ns host 1 2 3 4 60\n@ NS ns\nns A 192.0.2.53\n"
+EXAMPLE = from_text("example.")
+EUROPE: Places = {"77.0.0.0/8": {"continent": "EU", "country": "DE"}, "78.0.0.0/8": {"continent": "EU", "country": "FR"}}
+ASIA: Places = {"133.0.0.0/8": {"continent": "AS", "country": "JP"}, "2a00::/16": {"continent": "EU", "country": "DE"}}
+GEO = "www 60 A 192.0.2.1\nwww 60 GEO continent:EU A 192.0.2.2\n"
+
+
+def world(text: str, *tables: Places, pools: tuple[Pool, ...] = ()) -> Snapshot:
+    """A zone `example.` with some records, places, and pools."""
+    return snapshot_of({"example.": HEAD + text}, databases=tables or (EUROPE, ASIA), pools=pools)
+
+
+def question(name: str, rdtype: int = Type.A) -> Question:
+    """A question in the zone."""
+    return EXAMPLE, from_text(f"{name}.example."), rdtype
+
+
+def moved(old: Snapshot, new: Snapshot, name: str = "www", rdtype: int = Type.A) -> Move:
+    """How one question moves, to the last prefix and country; it must move."""
+    [areas] = new.atlas.partitions([AREAS])
+    move = Comparison(old, new, areas, 10_000).move(question(name, rdtype))
+    assert move
+    return move
+
+
+def answers(snapshot: Snapshot, asked: Question, address: str) -> set[bytes]:
+    """What a client at an address is answered, by the server's own judgement."""
+    _, name, rdtype = asked
+    query = Query(
+        0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=None
+    )
+    return {rdata for rrset in judge(snapshot, query, Client(place(address))).response.answer for rdata in rrset.rdatas}
+
+
+@given(WORLDS, WORLDS, st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_who_moves_is_who_is_answered_otherwise(old: World, new: World, same_rules: bool) -> None:
+    """At edges of both worlds a client is in the prefixes of a shift exactly if its answer differs, and it is that shift's."""
+    if same_rules:
+        new = replace(new, selectors=old.selectors)
+    comparison = Comparison(old.snapshot, new.snapshot, None, 100_000)
+    edges = sorted({*old.addresses(), *new.addresses()})[::5]
+    for asked in comparison.differing(EXAMPLE):
+        if asked[1] == from_text("*.wild.example."):
+            continue
+        move = comparison.move(asked)
+        shifts = [(shift, shift.prefixes) for shift in move.shifts] if move else []
+        for text in edges:
+            address = ip_address(text)
+            if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.sixtofour or text.startswith("64:ff9b:")):
+                continue  # looked up as IPv4, and there it is asked
+            found = [shift for shift, prefixes in shifts if any(address in prefix for prefix in prefixes)]
+            before, after = answers(old.snapshot, asked, text), answers(new.snapshot, asked, text)
+            assert ([(before, after)] if before != after else []) == [
+                (set(shift.before.rdatas), set(shift.after.rdatas)) for shift in found
+            ]
+
+
+def test_parts_are_of_the_space_whose_place_is_known() -> None:
+    """An answer that changes for Europe alone moves Europe's part of each family; addresses without place do not count."""
+    move = moved(world(GEO), world(GEO.replace("192.0.2.2", "192.0.2.3")))
+
+    assert pytest.approx((2 / 3, 1.0)) == (move.parts.ipv4, move.parts.ipv6)
+    assert [("continent:EU", "continent:EU", False)] == [
+        (shift.before.by, shift.after.by, shift.placeless) for shift in move.shifts
+    ]
+    assert {"country:DE": Parts(1.0, 1.0), "country:FR": Parts(1.0, 0.0)} == move.areas
+
+
+def test_a_change_of_the_fallback_moves_who_has_no_place() -> None:
+    """The plain records answer the rest of the world, and everybody whose place nobody knows."""
+    move = moved(world(GEO), world(GEO.replace("A 192.0.2.1\n", "A 192.0.2.9\n")))
+
+    assert [("", "", True)] == [(shift.before.by, shift.after.by, shift.placeless) for shift in move.shifts]
+    assert pytest.approx(1 / 3) == move.parts.ipv4
+    assert {"country:JP": Parts(1.0, 0.0)} == move.areas
+
+
+def test_a_rule_that_comes_or_goes_moves_its_clients() -> None:
+    """They are told by the rule that named them, and by the one that names them now."""
+    narrower = GEO + "www 60 GEO country:FR A 192.0.2.4\n"
+    there, back = moved(world(GEO), world(narrower)), moved(world(narrower), world(GEO))
+
+    assert [("continent:EU", "country:FR")] == [(shift.before.by, shift.after.by) for shift in there.shifts]
+    assert [("country:FR", "continent:EU")] == [(shift.before.by, shift.after.by) for shift in back.shifts]
+    assert ["78.0.0.0/8"] == list(map(str, there.shifts[0].prefixes))
+    assert there.parts == back.parts
+
+
+def test_another_database_moves_its_networks() -> None:
+    """With the same policy, what moves is what the databases say otherwise."""
+    later: Places = {**EUROPE, "78.128.0.0/9": {"continent": "AS", "country": "JP"}}
+    move = moved(world(GEO), world(GEO, later, ASIA))
+
+    assert [("continent:EU", "", ("78.128.0.0/9",))] == [
+        (shift.before.by, shift.after.by, tuple(map(str, shift.prefixes))) for shift in move.shifts
+    ]
+    assert ["country:JP"] == list(move.areas)
+    assert pytest.approx(1 / 3) == move.areas["country:JP"].ipv4
+
+
+def test_a_plain_record_moves_everyone() -> None:
+    """What is the same for every client changes for every client."""
+    move = moved(world("www 60 A 192.0.2.1\n"), world("www 60 A 192.0.2.2\n"))
+
+    assert (Parts(1.0, 1.0), 1, ()) == (move.parts, len(move.shifts), move.shifts[0].prefixes)
+
+
+OTHER = "other 60 A 192.0.2.1\nother 60 GEO country:JP A 192.0.2.2\n"
+
+
+@pytest.mark.parametrize("same", [GEO, GEO.replace(" 60 ", " 90 "), GEO + "other 60 A 192.0.2.77\n", GEO + OTHER])
+def test_what_is_answered_alike_does_not_move(same: str) -> None:
+    """Another TTL, or another name beside it that cuts address space anew, moves nobody."""
+    comparison = Comparison(world(GEO), world(same))
+
+    assert [None] == [comparison.move(each) for each in comparison.differing(EXAMPLE)]
+
+
+def test_questions_of_one_side_are_told_apart() -> None:
+    """Types that an owner has only before or only after are no moves; the SOA record is none of them."""
+    comparison = Comparison(world("a 60 A 192.0.2.1\nb 60 A 192.0.2.1\n"), world("a 60 AAAA 2001:db8::1\nb 60 A 192.0.2.2\n"))
+    owners = [from_text(text) for text in ("a.example.", "b.example.", "none.example.", "example.")]
+
+    gone, come = comparison.lone(EXAMPLE, owners)
+
+    assert ([question("a")], [question("a", Type.AAAA)]) == (gone, come)
+    assert [question("b"), (EXAMPLE, EXAMPLE, Type.NS)] == list(comparison.common(EXAMPLE, owners))
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+
+FRANKFURT, TOKYO = Spot(50.1, 8.7), Spot(35.7, 139.7)
+APP = "app 30 POOL app\napp 30 A 192.0.2.99\n"
+
+
+def pool(steering: Steering, *sites: tuple[str, Spot], **others: object) -> Pool:
+    """A pool with one endpoint at each site: 198.51.100.1 and so on."""
+    endpoints = tuple(
+        Endpoint(name, number, 1, (PoolAddress(Type.A, bytes((198, 51, 100, number + 1)), number),), region=name)
+        for number, (name, _) in enumerate(sites)
+    )
+    names, spots = tuple(name for name, _ in sites), tuple(spot for _, spot in sites)
+    return Pool("app", steering, names, spots, endpoints, **others)  # type: ignore[arg-type]
+
+
+def test_a_new_site_draws_its_clients() -> None:
+    """Those who are nearer to it than to any other move, and they alone."""
+    one = pool(Steering.NEAREST, ("fra", FRANKFURT))
+    two = pool(Steering.NEAREST, ("fra", FRANKFURT), ("tyo", TOKYO))
+    move = moved(world(APP, pools=(one,)), world(APP, pools=(two,)), "app")
+
+    assert {"country:JP": Parts(1.0, 0.0)} == move.areas
+    assert [("pool app", "pool app", ("133.0.0.0/8",))] == [
+        (shift.before.by, shift.after.by, tuple(map(str, shift.prefixes))) for shift in move.shifts
+    ]
+
+
+def test_a_hashed_pool_that_grows_moves_its_share() -> None:
+    """A third site takes a third of all networks, wherever they are; no prefixes are listed, for they would be all of them."""
+    sites = (("a", FRANKFURT), ("b", TOKYO), ("c", TOKYO))
+    old, new = (world(APP, pools=(pool(Steering.HASHED, *sites[:count]),)) for count in (2, 3))
+    move = moved(old, new, "app")
+
+    assert 1 / 3 == pytest.approx(move.parts.ipv4, abs=0.03)
+    assert move.parts.ipv4 == move.parts.ipv6
+    assert {(2, ())} == {(shift.after.rdatas[0][-1] - 1, shift.prefixes) for shift in move.shifts}
+
+
+def test_dealing_out_by_hash_instead_of_by_place() -> None:
+    """Half of Europe's networks and half of Asia's are at the other of two sites afterwards."""
+    sites = (("fra", FRANKFURT), ("tyo", TOKYO))
+    move = moved(world(APP, pools=(pool(Steering.NEAREST, *sites),)), world(APP, pools=(pool(Steering.HASHED, *sites),)), "app")
+
+    assert 0.5 == pytest.approx(move.parts.ipv4, abs=0.03)
+    assert {"country:DE", "country:FR", "country:JP"} == move.areas.keys()
+    assert [0.5] * 3 == pytest.approx([parts.ipv4 for parts in move.areas.values()], abs=0.03)
+
+
+def test_a_name_that_joins_a_pool() -> None:
+    """From plain records to a pool everyone moves; a type that the pool has no address for stays with the plain records."""
+    plain = "app 30 A 192.0.2.99\napp 30 AAAA 2001:db8::1\n"
+    old = world(plain)
+    new = world(plain + "app 30 POOL app\n", pools=(pool(Steering.FAILOVER, ("fra", FRANKFURT), ("tyo", TOKYO)),))
+    comparison = Comparison(old, new)
+
+    assert [question("app")] == comparison.differing(EXAMPLE)
+    assert Parts(1.0, 1.0) == moved(old, new, "app").parts
+    assert comparison.move(question("app", Type.AAAA)) is None
+
+
+def test_a_site_too_small_to_count_is_passed_over() -> None:
+    """Every endpoint is taken to be up: with fewer at each site than `min_up` nothing is, and the plain records answer."""
+    sites = (("fra", FRANKFURT), ("tyo", TOKYO))
+    strict = pool(Steering.FAILOVER, *sites, min_up=2, when_all_down=WhenAllDown.FALLBACK)
+    move = moved(world(APP, pools=(pool(Steering.FAILOVER, *sites),)), world(APP, pools=(strict,)), "app")
+
+    assert [("pool app", "")] == [(shift.before.by, shift.after.by) for shift in move.shifts]
+
+
+def test_moves_are_of_the_owner() -> None:
+    """A move names the question as it was asked."""
+    move = moved(world(GEO), world(GEO.replace("192.0.2.2", "192.0.2.3")))
+
+    assert ("www.example.", Type.A) == (to_text(move.name), move.rdtype)
