@@ -144,7 +144,7 @@ class Shell:
         self.process.stdin.flush()
         poll(f"`{text}` ends", lambda: f"{MARK}\n" in self.said(since), 30)
         with contextlib.suppress(Unreached):  # a server in the background says some things later
-            poll(text, lambda: wanted.fullmatch(self._without_mark(since)) is not None, 5 if self._has_jobs() else 0)
+            poll(text, lambda: wanted.fullmatch(self._without_mark(since)) is not None, 15 if self._has_jobs() else 0)
         return self._without_mark(since)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import Steered
 from geodns.geo import FALLBACK, FIRST_RULE, Buckets, Network, Partition, State, Version
 from geodns.geo.address import VERSIONS
-from geodns.geo.alignment import UNCUT, Alignment, Joint, Prefixes, alike
+from geodns.geo.alignment import UNCUT, Alignment, Found, Joint, Prefixes, alike
 from geodns.geo.partition import FamilyCells
 from geodns.geo.weights import AREAS
 from geodns.wire import Name, Type
@@ -254,7 +254,10 @@ class Comparison:
                 _count(tally, version, row, size, _pairs(old, new, row[0], row[1]))
         if not tally.parts:
             return None
-        shifts = [self._shift(tally, key, old, new) for key in tally.parts]
+        where = self._where(tally, old, new)
+        shifts = [
+            Shift(*key, _divided(parts, tally.located), key in tally.placeless, *where[key]) for key, parts in tally.parts.items()
+        ]
         shifts.sort(key=lambda shift: -shift.parts.ipv4 - shift.parts.ipv6)
         areas = {area: _divided(tally.moved[area], tally.areas[area]) for area in sorted(tally.moved)}
         whole = Parts(sum(shift.parts.ipv4 for shift in shifts), sum(shift.parts.ipv6 for shift in shifts))
@@ -266,18 +269,19 @@ class Comparison:
             return False
         return self._same(old.partition, new.partition)
 
-    def _shift(self, tally: _Tally, key: tuple[Told, Told], old: _View, new: _View) -> Shift:
-        prefixes: list[Network] = []
-        left = 0
-        if self._shown and not old.buckets and not new.buckets and (old.partition or new.partition):
-            for version in VERSIONS:
-                outcomes = self._outcomes(version, old.partition, new.partition)
-                alignment = self._alignment(version, old.partition, new.partition)
-                found, more = alignment.where(outcomes, tally.rows[key], self._shown)
-                prefixes += found
-                left += more
-        parts = _divided(tally.parts[key], tally.located)
-        return Shift(*key, parts, key in tally.placeless, tuple(prefixes), left)
+    def _where(self, tally: _Tally, old: _View, new: _View) -> dict[tuple[Told, Told], Found]:
+        """Where the clients of each shift are, if that is wanted; what a hash deals out is everywhere."""
+        where: dict[tuple[Told, Told], Found] = dict.fromkeys(tally.parts, ((), 0))
+        cut = old.partition or new.partition
+        if not self._shown or old.buckets or new.buckets or cut is None:
+            return where
+        groups = {row: number for number, key in enumerate(where) for row in tally.rows[key]}
+        for version in VERSIONS:
+            outcomes = self._outcomes(version, old.partition, new.partition)
+            alignment = self._alignment(version, old.partition, new.partition)
+            for key, (prefixes, left) in zip(where, alignment.where(outcomes, groups, self._shown), strict=True):
+                where[key] = (*where[key][0], *prefixes), where[key][1] + left
+        return where
 
     def _same(self, old: Partition | None, new: Partition | None) -> bool:
         """Whether two partitions give every address the same outcome; it may be so where this says no."""

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from time import monotonic, time
 from typing import Any
 
@@ -22,7 +23,7 @@ from geodns.daemon import gates, loading, pooling, report
 from geodns.daemon.counting import Counts
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
-from geodns.ops import admin, control, health, metrics, overrides
+from geodns.ops import admin, control, health, metrics, notify, overrides
 from geodns.ops.config import Config
 from geodns.ops.metrics import Sample
 from geodns.problem import Problem, ProblemsFound, Severity
@@ -35,6 +36,7 @@ FORCE = b"force"
 """The wish that a reload be done even if it takes away much."""
 
 _RATE_OVER = 10  # seconds over which the rate of queries is taken
+_OWN_ANSWER = 2.0  # seconds in which we must answer our own question
 _LOOK = 0.05  # seconds between looks at what the supervisor has to say
 
 
@@ -112,6 +114,7 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
     loop.add_reader(post.dismissal, ended.set)
     keeping = asyncio.create_task(keeper.keeping.run())
     watching = asyncio.create_task(keeper.watch_rate())
+    telling = asyncio.create_task(keeper.tell_systemd())
     serving = asyncio.create_task(_serve(keeper, door, ended))
     post.ready()
     await ended.wait()
@@ -119,7 +122,8 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
     await serving
     keeping.cancel()
     watching.cancel()
-    await asyncio.wait({keeping, watching})
+    telling.cancel()
+    await asyncio.wait({keeping, watching, telling})
 
 
 async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
@@ -160,7 +164,7 @@ class Doorkeeper:
             "pid": told.pid,
             "uptime": time() - told.started,
             "ready": self.ready(),
-            "draining": self.keeping.draining,
+            "draining": bool(self.keeping.draining),
             "generation": told.generation,
             "loaded_at": told.loaded_at,
             "last_reload": {"at": last.at, "accepted": last.accepted, "seconds": last.seconds, "problems": last.problems}
@@ -190,6 +194,32 @@ class Doorkeeper:
             (began, before), (now, after) = seen[0], seen[-1]
             self.rate = (after - before) / (now - began) if now > began else 0.0
             await asyncio.sleep(1.0)
+
+    async def tell_systemd(self) -> None:
+        """Tell when queries may come, what is going on, and, as long as we answer our own questions, that we live."""
+        notifier = notify.Notifier()
+        told, said, due = report.read(self._slate), False, 0.0
+        interval = notify.watchdog_interval(told.pid) or inf
+        while notifier.is_heard:
+            ready = self.ready()
+            if not ready and not said:
+                notifier.ready(self._status_line(ready))
+                said = True
+            notifier.status(self._status_line(ready))
+            if monotonic() >= due and interval < inf:
+                due = monotonic() + interval
+                if faults := await notify.asked_and_answered(told.listening, min(interval, _OWN_ANSWER)):
+                    log.error("no sign of life for systemd: %s", "; ".join(faults))
+                else:
+                    notifier.watchdog()
+            await asyncio.sleep(1.0)
+
+    def _status_line(self, reasons: list[str]) -> str:
+        generation = report.read(self._slate).generation
+        state = f"not ready: {'; '.join(reasons)}" if reasons else "ready"
+        troubled = [f"pool {name} {told}" for name in self.loaded.config.pools if (told := self._pool_state(name)) != "up"]
+        zones = loading.counted(len(self.loaded.snapshot.zones), "zone")
+        return "; ".join([f"{state}: generation {generation}, {zones}, {self.rate:,.0f} queries/s", *troubled])
 
     def zones(self) -> list[Json]:
         """Every zone."""
@@ -267,7 +297,7 @@ class Doorkeeper:
 
     def _address(self, seat: pooling.Seat) -> Json:
         state = self.keeping.states.get(seat.key)
-        told: Json = {"address": seat.address, "family": seat.family, "eligible": self._standing(seat).eligible}
+        told: Json = {"address": seat.address, "family": 6 if seat.family == "ipv6" else 4, "eligible": self._standing(seat).eligible}
         state = state or health.State()
         last = state.last
         return told | {

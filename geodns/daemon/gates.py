@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -131,17 +132,22 @@ Sockets = dict[Listen, tuple[server.Pair, ...]]
 
 
 def bind(
-    listens: Sequence[Listen], config: Config, processes: int = 1, held: Iterable[Listen] = ()
+    listens: Sequence[Listen],
+    config: Config,
+    processes: int = 1,
+    held: Iterable[Listen] = (),
+    given: Sequence[socket.socket] = (),
 ) -> tuple[Sockets, list[Problem]]:
     """Bind addresses; raises ProblemsFound, with nothing left open, if one cannot be had. Warnings are returned.
 
-    `held` are those that this server has open already.
+    `held` are those that this server has open already, `given` sockets that somebody has opened for it.
     """
     own_ports = frozenset(listen.port for listen in held)
-    bound: Sockets = {}
-    problems: list[Problem] = []
+    bound, problems = _adopted(listens, processes, given)
     has_others = any(listen.host != "::1" for listen in wanted(config))
     for listen in listens:
+        if listen in bound:
+            continue
         try:
             bound[listen] = server.bind_pairs(
                 listen.host, listen.port, processes, receive_buffer=config.server.udp_receive_buffer
@@ -154,6 +160,29 @@ def bind(
                 pair.close()
         raise ProblemsFound(problems)
     return bound, problems
+
+
+def _adopted(listens: Sequence[Listen], processes: int, given: Sequence[socket.socket]) -> tuple[Sockets, list[Problem]]:
+    """The given sockets at the addresses that are wanted, one pair a process."""
+    found: dict[tuple[Listen, int], list[socket.socket]] = {}
+    for sock in given:
+        host, port = sock.getsockname()[:2]
+        where = configuration.parse_listen(f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}")
+        found.setdefault((where, sock.type), []).append(sock)
+    adopted: Sockets = {}
+    problems = [
+        Problem("", 0, f"socket activation: {where} is not in server.listen", "add it there, or take it out of geodns.socket")
+        for where, _ in found
+        if where not in listens
+    ]
+    for listen in listens:
+        udp, tcp = (found.get((listen, kind), []) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+        if (len(udp), len(tcp)) == (processes, processes):
+            adopted[listen] = tuple(server.Pair(*pair) for pair in zip(udp, tcp, strict=True))
+        elif udp or tcp:
+            message = f"socket activation: {listen} has {len(udp)} UDP and {len(tcp)} TCP sockets for {processes} workers"
+            problems.append(Problem("", 0, message, "write ListenDatagram= and ListenStream= once for each worker"))
+    return adopted, problems
 
 
 def unbindable(path: Path) -> tuple[Problem, ...]:

@@ -181,7 +181,7 @@ def moment(config: Config, states: Mapping[str, health.State], overrides: Overri
             )
         elif state and state.last and state.last.error:
             since = datetime.fromtimestamp(state.since, UTC).strftime("%H:%M:%SZ")
-            notes[seat.slot] = f"{state.last.error}, {state.health} since {since}"
+            notes[seat.slot] = f"{state.last.error}, since {since}"
     return answer.Moment(standings(config, states, overrides, now), notes=notes)
 
 

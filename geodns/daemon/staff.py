@@ -19,7 +19,7 @@ from geodns.daemon.observing import Observer, unwritable
 from geodns.daemon.planning import plan
 from geodns.daemon.report import CAPACITY, Report
 from geodns.daemon.responder import Responder
-from geodns.ops import logs
+from geodns.ops import logs, notify
 from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound
 
@@ -43,6 +43,7 @@ class Staff:
         self._slate = server.Slate(CAPACITY)
         self._wish = server.Slate(len(FORCE))
         self._drops = 0  # of sockets that are closed
+        self._notifier = notify.Notifier()
         self._report = Report(os.getpid(), time(), loaded_at=time())
 
     def listening(self) -> list[str]:
@@ -63,7 +64,8 @@ class Staff:
         Warnings are returned: also that the administrative door is taken, for that must not keep queries unanswered.
         """
         config = self.loaded.config
-        self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers)
+        given = notify.listen_fds(os.getpid())
+        self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers, given=given)
         known, found = keeping.recall(config, time())
         keeping.hand_over(known, self._notebook)
         return [*problems, *found, *unwritable(config), *self._door.open(config)]
@@ -81,6 +83,7 @@ class Staff:
             | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets) + self._drops}
         )
         self._door.close()
+        self._notifier.stopping()
         log.info("stopped")
 
     def _tell(self, supervisor: server.Supervisor) -> None:
@@ -90,6 +93,13 @@ class Staff:
 
     def _renewed(self, generation: int) -> server.Crew | None:
         """The next generation, loaded anew; None if that is refused."""
+        self._notifier.reloading()
+        try:
+            return self._renew(generation)
+        finally:
+            self._notifier.ready("reloaded, or not: see the log")
+
+    def _renew(self, generation: int) -> server.Crew | None:
         began, forced = time(), self._wish.read() == FORCE
         self._wish.write(b"")
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 
 import numpy as np
@@ -21,6 +21,9 @@ UNCUT = -1
 Joint = dict[tuple[int, ...], float]
 """How much of address space, as a part of 1, has these outcomes: one of each cut."""
 
+Found = tuple[tuple[Network, ...], int]
+"""Prefixes in ascending order, and how many ranges of addresses are not or not wholly among them."""
+
 
 class Alignment:
     """Several cuts of one address family laid over each other; None is a cut that leaves it whole. One may be there twice.
@@ -36,8 +39,9 @@ class Alignment:
         columns = [column_of[id(table)] for table in tables]
         one_of, self._kinds = distinct(columns, len(self._starts))
         self._classes = [column[one_of] for column in columns]
-        self._cells = _sizes(self._starts, BITS[version])
-        self._sizes = np.bincount(self._kinds, weights=self._cells, minlength=len(one_of))
+        cells = _sizes(self._starts, BITS[version])
+        self._sums = np.append(0.0, np.cumsum(cells))
+        self._sizes = np.bincount(self._kinds, weights=cells, minlength=len(one_of))
 
     def joint(self, outcomes: Sequence[array[int] | None]) -> Joint:
         """How much has which outcomes; for each cut the outcomes of its classes, None for one that leaves space whole."""
@@ -45,26 +49,32 @@ class Alignment:
         sizes = np.bincount(number, weights=self._sizes, minlength=len(rows))
         return dict(zip(rows, sizes.tolist(), strict=True))
 
-    def where(
-        self, outcomes: Sequence[array[int] | None], wanted: Container[tuple[int, ...]], limit: int
-    ) -> tuple[tuple[Network, ...], int]:
-        """Prefixes of the addresses with these outcomes, ascending, and how many ranges of addresses are left out.
+    def where(self, outcomes: Sequence[array[int] | None], groups: Mapping[tuple[int, ...], int], limit: int) -> list[Found]:
+        """Prefixes of the addresses whose outcomes are of group 0, of group 1, and so on; outcomes in no group are left out.
 
-        At most `limit` prefixes: those of the largest ranges.
+        At most `limit` prefixes of each: those of its largest ranges.
         """
         rows, number = self._judged(outcomes)
-        chosen = np.fromiter((row in wanted for row in rows), dtype=np.bool_, count=len(rows))
-        inside = chosen[number][self._kinds]
-        edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
-        first, after = edges[::2], edges[1::2]
-        sums = np.append(0.0, np.cumsum(self._cells))
-        largest = np.sort(np.argsort(sums[first] - sums[after], kind="stable")[:limit])
+        group_of = np.fromiter((groups.get(row, -1) for row in rows), dtype=np.int32, count=len(rows))
+        group = group_of[number][self._kinds]
+        first = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+        after = np.append(first[1:], len(group))
+        sizes, group = self._sums[after] - self._sums[first], group[first]
+        found = []
+        for wanted in range(max(groups.values()) + 1):
+            ranges = np.flatnonzero(group == wanted)
+            largest = np.sort(ranges[np.argsort(-sizes[ranges], kind="stable")[:limit]])
+            found.append(self._prefixes(first[largest].tolist(), after[largest].tolist(), limit, len(ranges)))
+        return found
+
+    def _prefixes(self, first: list[int], after: list[int], limit: int, ranges: int) -> Found:
+        """At most so many prefixes of runs of cells, out of so many runs that there are."""
         found: list[Network] = []
-        for shown, (begin, end) in enumerate(zip(first[largest].tolist(), after[largest].tolist(), strict=True)):
+        for shown, (begin, end) in enumerate(zip(first, after, strict=True)):
             found += _summary(self._version, self._address(begin), self._address(end) - 1)
             if len(found) > limit:
-                return tuple(found[:limit]), len(first) - shown
-        return tuple(found), len(first) - len(largest)
+                return tuple(found[:limit]), ranges - shown
+        return tuple(found), ranges - len(first)
 
     def _judged(self, outcomes: Sequence[array[int] | None]) -> tuple[list[tuple[int, ...]], Numbers]:
         """Every combination of outcomes that there is, and which of them each combination of classes has."""

@@ -156,7 +156,9 @@ def test_a_hint_of_a_family_that_the_pool_does_not_have_stays_as_it_is() -> None
     """As the question for it gets the plain records."""
     pool = pool_of("app", SERVERS[1:], steering=Steering.FAILOVER)
 
-    assert ['x.wild.example. 30 HTTPS 1 . ipv4hint="192.0.2.2"'] == answer_of(pool, "x.wild.example. HTTPS", {})
+    expected = 'app.example. 30 HTTPS 1 . alpn="h2" ipv4hint="192.0.2.2" ipv6hint="2001:db8:9::9"'
+
+    assert [expected] == answer_of(pool, "app.example. HTTPS", {})
 
 
 def test_a_world_without_standings_gives_hints_too() -> None:

@@ -21,7 +21,10 @@ MOVE = Move(
     from_text("www.example."),
     Type.A,
     Parts(0.25, 0.0001),
-    (Shift(EUROPE, FRANCE, Parts(0.2, 0.0001), placeless=False, prefixes=PREFIXES), Shift(PLAIN, ANYBODY, Parts(0.05, 0.0), placeless=True, prefixes=PREFIXES[:1], ranges_left=7)),
+    (
+        Shift(EUROPE, FRANCE, Parts(0.2, 0.0001), placeless=False, prefixes=PREFIXES),
+        Shift(PLAIN, ANYBODY, Parts(0.05, 0.0), placeless=True, prefixes=PREFIXES[:1], ranges_left=7),
+    ),
     {"country:FR": Parts(1.0, 1.0), "continent:AF": Parts(0.5, 0.25), "": Parts(0.0, 0.1)},
 )
 

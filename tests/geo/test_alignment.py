@@ -48,8 +48,8 @@ def test_it_is_as_looking_up_every_address(version: Version, data: st.DataObject
     first = int(BLOCK[version].network_address)
     found: dict[int, tuple[int, ...]] = {}
     left = Counter[int]()
-    for row in joint:
-        prefixes, more = alignment.where(outcomes, {row}, 10_000)
+    where = alignment.where(outcomes, {row: number for number, row in enumerate(joint)}, 10_000)
+    for row, (prefixes, more) in zip(joint, where, strict=True):
         left[more] += 1
         for prefix in prefixes:
             low, high = int(prefix.network_address), int(prefix.broadcast_address)
@@ -82,7 +82,7 @@ def test_few_prefixes_are_those_of_the_largest_ranges() -> None:
     alignment = Alignment(4, [cells.prefixes])
 
     def shown(limit: int) -> tuple[list[str], int]:
-        prefixes, left = alignment.where([cells.outcomes], {(1,)}, limit)
+        [(prefixes, left)] = alignment.where([cells.outcomes], {(1,): 0}, limit)
         return list(map(str, prefixes)), left
 
     assert (["10.0.0.0/24", "10.0.2.0/23"], 2) == shown(2)
