@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from geodns.answer.pools import ALL_UNKNOWN, Bands, Roll, WhenAllDown
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
@@ -37,6 +37,9 @@ class Told:
 
     by: str
     rdatas: tuple[bytes, ...]
+
+
+_NOTHING = Told("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +139,18 @@ class _Views:
         origin, owner, rdtype = question
         zone = self.zones[origin]
         node = zone.contents.nodes[owner]
-        plain = _plain(zone, node, rdtype)
         steered = self._pool(node, rdtype)
         if steered is None:
-            return plain
-        key = (steered.pool.name, rdtype, plain.kinds[0])
+            return _plain(zone, node, rdtype)
+        falls = steered.pool.when_all_down is WhenAllDown.FALLBACK
+        key = (steered.pool.name, rdtype, _plain(zone, node, rdtype).kinds[0] if falls else _NOTHING)
         if key not in self._of_pool:
-            self._of_pool[key] = _pooled(steered, rdtype, plain.kinds[0])
+            self._of_pool[key] = _pooled(steered, *key[1:])
         return self._of_pool[key]
+
+    def is_pooled(self, question: Question) -> bool:
+        """Whether a pool answers, so that the view is shared with other names."""
+        return self._pool(self.zones[question[0]].contents.nodes[question[1]], question[2]) is not None
 
     def _pool(self, node: Node, rdtype: int) -> Steered | None:
         """The pool that answers for a type, None if the zone's own records do."""
@@ -215,6 +222,7 @@ class Comparison:
         self._alignments: dict[tuple[Version, int, int], Alignment] = {}
         self._joints: dict[tuple[int, int], Joint] = {}
         self._alike: dict[tuple[int, int], bool] = {}
+        self._pooled: dict[tuple[int, int], Move | None] = {}
 
     def differing(self, zone: Name) -> list[Question]:
         """The questions in a zone served before and after whose answers differ by client, before or after."""
@@ -246,6 +254,15 @@ class Comparison:
         if self._untouched(self._old.tailored(question), self._new.tailored(question)):
             return None
         old, new = self._old.view(question), self._new.view(question)
+        if not (self._old.is_pooled(question) and self._new.is_pooled(question)):
+            return self._found(question, old, new)
+        key = (id(old), id(new))  # names with the same pool move alike
+        if key not in self._pooled:
+            self._pooled[key] = self._found(question, old, new)
+        found = self._pooled[key]
+        return replace(found, name=question[1]) if found else None
+
+    def _found(self, question: Question, old: _View, new: _View) -> Move | None:
         if old.kinds == new.kinds and old.buckets == new.buckets and self._same(old.partition, new.partition):
             return None
         tally = _Tally()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import geodns
-from geodns.cli import anycast, check, config, control, explain, geography, pools, serve, zones
+from geodns.cli import anycast, check, config, control, diff, explain, geography, pools, serve, zones
 from geodns.cli.output import JsonOption, say, say_json
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(check.check)
 app.command()(explain.explain)
+app.command()(diff.diff)
 app.command()(control.status)
 app.command()(control.reload)
 app.command()(control.drain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -23,9 +24,12 @@ from geodns.daemon import gates, loading, pooling, report
 from geodns.daemon.counting import Counts
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
+from geodns.daemon.watching import watched_files
 from geodns.ops import admin, control, health, metrics, notify, overrides
+from geodns.ops import config as configuration
 from geodns.ops.config import Config
 from geodns.ops.metrics import Sample
+from geodns.ops.watch import Watcher
 from geodns.problem import Problem, ProblemsFound, Severity
 
 log = logging.getLogger("geodns.keeper")
@@ -115,15 +119,15 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
     keeping = asyncio.create_task(keeper.keeping.run())
     watching = asyncio.create_task(keeper.watch_rate())
     telling = asyncio.create_task(keeper.tell_systemd())
+    looking = asyncio.create_task(keeper.watch_files())
     serving = asyncio.create_task(_serve(keeper, door, ended))
     post.ready()
     await ended.wait()
     loop.remove_reader(post.dismissal)
     await serving
-    keeping.cancel()
-    watching.cancel()
-    telling.cancel()
-    await asyncio.wait({keeping, watching, telling})
+    for task in (keeping, watching, telling, looking):
+        task.cancel()
+    await asyncio.wait({keeping, watching, telling, looking})
 
 
 async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
@@ -194,6 +198,21 @@ class Doorkeeper:
             (began, before), (now, after) = seen[0], seen[-1]
             self.rate = (after - before) / (now - began) if now > began else 0.0
             await asyncio.sleep(1.0)
+
+    async def watch_files(self) -> None:
+        """With `server.watch`: have everything loaded anew whenever a file of it has changed, and rests; until cancelled."""
+        path, config = self.loaded.path, self.loaded.config
+        if not config.server.watch:
+            return
+        watcher = Watcher(await asyncio.to_thread(watched_files, path, config))
+        changed = await asyncio.to_thread(watcher.since, self.loaded.began)  # while it was read, and until now
+        while True:
+            changed = changed or await watcher.changed()
+            log.info("changed: %s", ", ".join(map(str, changed[:10])))
+            with contextlib.suppress(ProblemsFound):  # what a refused configuration names is waited for too
+                watcher.watch(watched_files(path, configuration.load(path)))
+            os.kill(report.read(self._slate).pid, signal.SIGHUP)
+            changed = ()
 
     async def tell_systemd(self) -> None:
         """Tell when queries may come, what is going on, and, as long as we answer our own questions, that we live."""
@@ -296,11 +315,12 @@ class Doorkeeper:
         }
 
     def _address(self, seat: pooling.Seat) -> Json:
-        state = self.keeping.states.get(seat.key)
-        told: Json = {"address": seat.address, "family": 6 if seat.family == "ipv6" else 4, "eligible": self._standing(seat).eligible}
-        state = state or health.State()
+        state = self.keeping.states.get(seat.key) or health.State()
         last = state.last
-        return told | {
+        return {
+            "address": seat.address,
+            "family": 6 if seat.family == "ipv6" else 4,
+            "eligible": self._standing(seat).eligible,
             "health": "unchecked" if seat.target is None else state.health.value,
             "pending": state.pending,
             "since": state.since,

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import dns.rdatatype
 
@@ -33,13 +33,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything one load has made; `warnings` are problems that did not refuse it."""
+    """Everything one load has made; `warnings` are problems that did not refuse it, `began` is Unix time."""
 
     path: Path
     config: Config
     snapshot: answer.Snapshot
     warnings: tuple[Problem, ...]
     seconds: float
+    began: float
 
     @property
     def records(self) -> int:
@@ -58,7 +59,7 @@ def _silent(_what: str, _done: int, _total: int) -> None:
 
 def load(path: Path, progress: Progress = _silent) -> Loaded:
     """Read and compile everything that a configuration names; raises ProblemsFound with all problems of all files at once."""
-    began = monotonic()
+    began, moment = monotonic(), time()
     config = configuration.load(path)
     problems = [*config.warnings, *([] if config.zones else [_without_zones(path)])]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
@@ -76,7 +77,7 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     progress("compiling", 1, 1)
     if errors(problems):
         raise ProblemsFound(problems)
-    return Loaded(path, config, snapshot, tuple(problems), monotonic() - began)
+    return Loaded(path, config, snapshot, tuple(problems), monotonic() - began, moment)
 
 
 def _pool_faults(config: Config, contents: Sequence[zone.ZoneContents], atlas: geo.Atlas, path: Path) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ FEW = 10
 """Records that may go whatever part of the zone they are: who tries things out with a small zone is not to be in his own way."""
 
 _SHOWN = 20  # lines of one kind
+_SHOWN_MOVES = 10  # of some lines each
 _SHOWN_REFUSALS = 100
 _LEAST_TIME = 0.2  # s for comparing answers by place; where loading takes long, this part of that
 _PART_OF_LOAD = 0.05
@@ -144,7 +145,7 @@ class Plan:
         }
 
     def lines(self) -> list[str]:
-        """In words: nothing of what stays, some twenty of each kind."""
+        """In words: nothing of what stays, and of each kind the first ten or twenty."""
         listed = [
             *_some("new zones", (f"zone {origin}: is served" for origin in self.zones_added)),
             *_some("zones that go", (f"zone {origin}: is served no more" for origin in self.zones_removed)),
@@ -154,7 +155,7 @@ class Plan:
             *_some("databases", (f"database {each}" for each in self.databases)),
             *_some("names", (f"{move_words.question_text(*each[1:])}: only old" for each in self.only_old)),
             *_some("names", (f"{move_words.question_text(*each[1:])}: only new" for each in self.only_new)),
-            *_some("names", ("\n".join(move_words.lines(move)) for move in self.moves)),
+            *_some("names", ("\n".join(move_words.lines(move)) for move in self.moves), _SHOWN_MOVES),
             *(_some("rules", (f"by rule {each}" for each in self.rules)) if len(self.moves) > 1 else ()),
         ]
         if self.compared < self.comparable:
@@ -366,8 +367,8 @@ def _canonical(question: Question) -> tuple[tuple[bytes, ...], int]:
     return tuple(reversed(wire.labels(name))), rdtype
 
 
-def _some(what: str, texts: Iterable[str]) -> list[str]:
+def _some(what: str, texts: Iterable[str], shown: int = _SHOWN) -> list[str]:
     """The first of many, and how many more there are."""
     listed = list(texts)
-    more = len(listed) - _SHOWN
-    return listed if more <= 0 else [*listed[:_SHOWN], f"… and {more} more {what}"]
+    more = len(listed) - shown
+    return listed if more <= 0 else [*listed[:shown], f"… and {more} more {what}"]

@@ -74,6 +74,11 @@ class Watcher:
         """Watch these files from now on, instead of those before; what is known of those that stay, stays known."""
         self._known = {path: self._known[path] if path in self._known else _sign(path) for path in paths}
 
+    def since(self, moment: float) -> tuple[Path, ...]:
+        """Which files were written, renamed or replaced after this Unix time; for who has read them before watching them."""
+        looked = ((path, _look(path)) for path in self._known)
+        return tuple(sorted(path for path, found in looked if found and found.st_ctime > moment))
+
     async def changed(self) -> tuple[Path, ...]:
         """Wait until files have changed and rest, and tell which of the paths; may be called again and again.
 

@@ -217,6 +217,17 @@ def test_a_site_too_small_to_count_is_passed_over() -> None:
     assert [("pool app", "")] == [(shift.before.by, shift.after.by) for shift in move.shifts]
 
 
+def test_names_of_one_pool_move_alike() -> None:
+    """Each under its own name, whatever plain records stand beside it."""
+    texts = APP + APP.replace("app 30", "web 30").replace("192.0.2.99", "192.0.2.98")
+    one, two = (pool(Steering.NEAREST, *sites) for sites in ([("fra", FRANKFURT)], [("fra", FRANKFURT), ("tyo", TOKYO)]))
+    comparison = Comparison(world(texts, pools=(one,)), world(texts, pools=(two,)))
+    moves = [comparison.move(each) for each in comparison.differing(EXAMPLE)]
+
+    assert ["app.example.", "web.example."] == [to_text(move.name) for move in moves if move]
+    assert 1 == len({move.shifts for move in moves if move})
+
+
 def test_moves_are_of_the_owner() -> None:
     """A move names the question as it was asked."""
     move = moved(world(GEO), world(GEO.replace("192.0.2.2", "192.0.2.3")))
