@@ -200,6 +200,8 @@ def test_the_installer_refuses_before_it_changes_anything(case: str, tmp_path: P
 
 BOOT = """\
 mount -t tmpfs none /run && mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"
+nowhere=$XDG_RUNTIME_DIR/systemd/inaccessible  # what a service may not see is hidden behind these; login would make them
+mkdir -p $nowhere/dir && touch $nowhere/reg && mkfifo $nowhere/fifo && mknod $nowhere/chr c 0 0 && mknod $nowhere/blk b 0 0
 /lib/systemd/systemd --user --log-target=console </dev/null >"$HOME/systemd.log" 2>&1 &
 for _ in $(seq 200); do systemctl --user is-system-running >/dev/null 2>&1 && break; sleep 0.05; done
 systemctl --user is-system-running
