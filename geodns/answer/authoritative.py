@@ -266,11 +266,11 @@ class _Resolution:
             self.say("{} has no records of this type: NODATA", self.name)
             self.response.authority.append(zone.contents.negative_soa)
             return
-        if (node.name, self.rdtype) not in zone.tailored:
-            self.say("the records are the same for every client")
         answered = rrset.at(self.name)
         if self.rdtype in _HINTING and self.snapshot.pools:
             answered = self._with_hints(zone, node, answered)
+        if (node.name, self.rdtype) not in zone.tailored and answered == rrset.at(self.name):
+            self.say("the records are the same for every client")
         self.response.answer.append(answered)
         self._add_targets(zone, answered)
 

@@ -36,7 +36,7 @@ _NOT_SERVED = [(int(Option.EXTENDED_ERROR), ExtendedError.NOT_AUTHORITATIVE.to_b
 _REFUSED = tuple(HEADER.pack(0, QR | (RD if number & 1 else 0) | Rcode.REFUSED, 1, 0, 0, number >> 1)[2:] for number in range(4))
 _SCOPES = tuple(bytes((scope,)) for scope in range(129))
 _NO_SCOPE = (b"",)
-_ANYCAST, _BY_SENDER = int(State.ANYCAST), int(How.BY_SENDER)
+_ANYCAST, _BY_SENDER, _NOBODY = int(State.ANYCAST), int(How.BY_SENDER), int(How.NOBODY)
 
 
 class Shape(NamedTuple):
@@ -210,9 +210,12 @@ class _Rest:
         if plain and len(source) == 16 and before != _ANYCAST:
             address = int.from_bytes(source[4:8], "big")
             found = bisect_right(starts, address, top[address >> above], top[(address >> above) + 1]) - 1
-            chosen = variants[outcomes[classes[found]]]
+            outcome = outcomes[classes[found]]
+            chosen = variants[outcome]
             if isinstance(chosen, tuple):
                 return chosen[0], chosen[1], chosen[2] + _BY_SENDER + echoed
+            if outcome != _ANYCAST:
+                return entry[0], entry[1], entry[2] + _NOBODY + echoed
         return self._by_any_source(entry, source, echoed, before)
 
     def _by_any_source(self, entry: Entry, source: bytes, echoed: int, before: int) -> Prepared:

@@ -309,6 +309,8 @@ class Roll:
 
     def _told(self, address: PoolAddress, standing: Standing) -> str:
         note = self._notes.get(address.slot, "")
+        if note.startswith(str(standing)):
+            return note
         return f"{standing}: {note}" if note else str(standing)
 
     @staticmethod

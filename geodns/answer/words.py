@@ -44,7 +44,7 @@ def pool_steps(selection: PoolSelection, location: Location | None) -> list[str]
     pool, candidates = selection.steered.pool, selection.candidates
     steps = [f"order: {_order(selection, location)}"]
     steps += [f"{pool.label(number)} is passed over: {why}" for number, why in candidates.passed]
-    steps.append(f"{candidates.verdict.value[:1].upper()}{candidates.verdict.value[1:]}")
+    steps.append(candidates.verdict.value)
     if candidates.verdict is Verdict.SPREAD:
         steps.append("the client's network decides among these, always in the same way")
     steps += [

@@ -157,7 +157,7 @@ def _problem(told: dict[str, Any]) -> Problem:
 
 
 def drain(reason: ReasonOption = "", config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Take this instance out of service: it goes on answering, says that it is not ready, and is announced no more."""
+    """Take this instance out of service: it goes on answering, and says that it is not ready."""
     with running(config) as control:
         told = control.drain(reason)
     _say_done("drained: it answers, but says that it is not ready; `geodns undrain` ends it", told, as_json=as_json)

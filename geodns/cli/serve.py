@@ -32,18 +32,21 @@ def serve(
     logs.configure("auto", "info")
     path = config_path(named, config)
     try:
-        loaded, daemon = _prepared(path)
+        loaded, daemon, hangups = _prepared(path)
         warnings = [*logs.configure(loaded.config.log.format, loaded.config.log.level), *daemon.open()]
     except ProblemsFound as found:
         refuse(found.problems, "nothing is served")
     show_problems([*loaded.warnings, *warnings])
     _announce(loaded, daemon)
     del loaded  # a reload replaces it: held here, the first one would stay in memory
-    daemon.serve()
+    daemon.serve(lambda: bool(hangups))
 
 
-def _prepared(path: Path) -> tuple[Loaded, Staff]:
-    """Load, and load again if SIGHUP came meanwhile: what was read may be old, and unhandled it would end the process."""
+def _prepared(path: Path) -> tuple[Loaded, Staff, list[int]]:
+    """Load, and load again if SIGHUP came meanwhile: what was read may be old, and unhandled it would end the process.
+
+    The list grows with each SIGHUP that comes until somebody else handles them.
+    """
     hangups: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _frame: hangups.append(number))
     while True:
@@ -56,7 +59,7 @@ def _prepared(path: Path) -> tuple[Loaded, Staff]:
         raise_descriptor_limit()
         daemon = Staff(loaded)
         if not hangups:
-            return loaded, daemon
+            return loaded, daemon, hangups
 
 
 def _announce(loaded: Loaded, daemon: Staff) -> None:
@@ -77,6 +80,8 @@ def _announce(loaded: Loaded, daemon: Staff) -> None:
     for listen in daemon.listening():
         say(f"listening      {listen} (UDP and TCP)")
     say(f"buffer         {_buffer(loaded, daemon)}")
+    if door := daemon.admin():
+        say(f"admin          {door} (metrics, API and a page, by HTTP)")
     if hint := _hint(loaded, daemon):
         say(f"try            {hint}")
     sys.stdout.flush()

@@ -41,6 +41,7 @@ FORCE = b"force"
 
 _RATE_OVER = 10  # seconds over which the rate of queries is taken
 _OWN_ANSWER = 2.0  # seconds in which we must answer our own question
+_LOOKS_FOR_ANSWERS = 30  # until a new generation must answer; this process has ended by then, for it is of the old one
 _LOOK = 0.05  # seconds between looks at what the supervisor has to say
 
 
@@ -363,6 +364,11 @@ class Doorkeeper:
             while (told := report.read(self._slate)).attempts == before.attempts:
                 await asyncio.sleep(_LOOK)
         last = told.last_reload
+        for _ in range(_LOOKS_FOR_ANSWERS if last and last.accepted else 0):
+            told = report.read(self._slate)
+            if told.generation > before.generation and told.answering:
+                break
+            await asyncio.sleep(_LOOK)
         return {
             "accepted": last.accepted if last else False,
             "generation": before.generation + (last.accepted if last else 0),
@@ -436,6 +442,7 @@ class Doorkeeper:
 
     def _pool_samples(self) -> dict[str, list[Sample]]:
         found: dict[str, list[Sample]] = {
+            "geodns_state_unwritten": [((), self.keeping.is_unwritten)],
             "geodns_pool_degraded": [((name,), self._pool_state(name) != "up") for name in self.loaded.config.pools],
             "geodns_endpoint_eligible": [
                 (path, any(self._standing(seat).eligible for seat in seats)) for path, seats in self._seats.items()

@@ -159,6 +159,11 @@ class Keeping:
             if state and seat.target and isinstance(seat.target.check, health.ExternalCheck) and state.health in _SAID:
                 self._external.append((seat.target.key, state.health is health.Health.UP, state.checked))
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether something that should outlive this process could not be written."""
+        return self._directory is not None and self._directory.troubled
+
     def unready(self) -> list[str]:
         """Why clients might be sent to endpoints of which nothing is known yet; [] once each was checked, or is remembered."""
         waiting = {seat.path[0] for seat in self.seats if self._awaited(seat)}
@@ -195,7 +200,7 @@ class Keeping:
             self._note(word.path[0], what, now)
         if over:
             self._show()
-        if self._dirty or now - self._written > _REFRESH:
+        if self._dirty or abs(now - self._written) > _REFRESH:  # abs: the clock may have been set back
             self._save()
 
     def _heard(self, target: health.Target, outcome: health.Result | health.NoState) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from time import time
 
@@ -27,7 +27,10 @@ class Reload:
 
 @dataclass(slots=True)
 class Report:
-    """The state of the whole server, as its supervisor knows it. Counts of reloads include the refused ones."""
+    """The state of the whole server, as its supervisor knows it: counts of reloads include the refused ones.
+
+    `answering` tells whether the current generation does, in every slot.
+    """
 
     pid: int
     started: float
@@ -36,6 +39,7 @@ class Report:
     attempts: int = 0
     refused: int = 0
     deaths: int = 0
+    answering: bool = False
     listening: tuple[str, ...] = ()
     workers: dict[int, int] = field(default_factory=dict)
     last_reload: Reload | None = None
@@ -50,12 +54,12 @@ class Report:
             self.loaded_at = time()
         self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])), planned)
 
-    def note_workers(self, pids: Mapping[int, int], deaths: int, generation: int) -> bool:
-        """Take over which process is in which slot; says whether anything is new."""
-        news = (dict(pids), deaths, generation)
-        if news == (self.workers, self.deaths, self.generation):
+    def note_workers(self, supervisor: server.Supervisor) -> bool:
+        """Take over which process is in which slot, and whether all of them answer; says whether anything is new."""
+        news = (supervisor.pids(), supervisor.deaths, supervisor.generation, supervisor.answering)
+        if news == (self.workers, self.deaths, self.generation, self.answering):
             return False
-        self.workers, self.deaths, self.generation = news
+        self.workers, self.deaths, self.generation, self.answering = news
         return True
 
     def write(self, slate: server.Slate) -> None:

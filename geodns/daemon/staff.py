@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from functools import partial
 from time import time
 
@@ -70,25 +71,29 @@ class Staff:
         keeping.hand_over(known, self._notebook)
         return [*problems, *found, *unwritable(config), *self._door.open(config)]
 
-    def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
+    def serve(self, hung_up: Callable[[], bool] = lambda: False) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads. `hung_up` tells whether one came before this was called."""
         self._report.listening = tuple(self.listening())
         self._report.write(self._slate)
         crew = self._crew(self.loaded, *self._made(self.loaded))
         supervisor = server.Supervisor(crew, self._counts.tally)
         del crew  # or the first snapshot would stay in memory as long as this process lives
-        supervisor.run(lambda: self._renewed(supervisor.generation), lambda: self._tell(supervisor))
+        supervisor.run(lambda: self._renewed(supervisor.generation), lambda: self._tell(supervisor), hung_up, self._end)
         gates.say_counters(
             self._counts.fixed()
             | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets) + self._drops}
         )
         self._door.close()
-        self._notifier.stopping()
         log.info("stopped")
+
+    def _end(self) -> None:
+        """Say that the end begins."""
+        self._notifier.stopping()
+        log.info("stopping: what is queued is still answered")
 
     def _tell(self, supervisor: server.Supervisor) -> None:
         """Let the keeper know which processes there are."""
-        if self._report.note_workers(supervisor.pids(), supervisor.deaths, supervisor.generation):
+        if self._report.note_workers(supervisor):
             self._report.write(self._slate)
 
     def _renewed(self, generation: int) -> server.Crew | None:

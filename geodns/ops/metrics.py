@@ -113,6 +113,7 @@ _FAMILIES = (
     Family("geodns_zone_serial", Kind.GAUGE, "Serial of the zone's SOA record.", ("zone",)),
     Family("geodns_zone_records", Kind.GAUGE, "Resource records of the zone.", ("zone",)),
     Family("geodns_database_build_timestamp_seconds", Kind.GAUGE, "When the database was built, in Unix time.", ("database",)),
+    Family("geodns_state_unwritten", Kind.GAUGE, "1 while what must survive a restart could not be written, else 0."),
     Family("geodns_pool_degraded", Kind.GAUGE, "1 while a pool answers otherwise than it would in full health.", ("pool",)),
     Family("geodns_check_up", Kind.GAUGE, "1 if the health check holds the address to be up, else 0.", _ADDRESS),
     Family(

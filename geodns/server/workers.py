@@ -139,25 +139,41 @@ class Supervisor:
         by_age = sorted(self._workers.values(), key=lambda worker: worker.generation)
         return {worker.slot: worker.pid for worker in by_age}
 
-    def run(self, renew: Callable[[], Crew | None], tended: Callable[[], None] = lambda: None) -> None:
+    @property
+    def answering(self) -> bool:
+        """Whether in every slot there is a worker of the current generation that answers."""
+        ready = {worker.slot for worker in self._workers.values() if worker.ready and worker.generation == self.generation}
+        return ready >= set(range(self._keeping))
+
+    def run(
+        self,
+        renew: Callable[[], Crew | None],
+        tended: Callable[[], None] = lambda: None,
+        wanted: Callable[[], bool] = lambda: False,
+        ending: Callable[[], None] = lambda: None,
+    ) -> None:
         """Supervise until SIGTERM or SIGINT; on SIGHUP, `renew` prepares the next generation, or says and returns None.
 
         While `renew` runs, workers that die are still replaced. Sockets that the new crew lacks are closed. `tended` is called
-        when processes may have come or gone.
+        when processes may have come or gone, `wanted` once: whether a SIGHUP came before this could hear of it; `ending` when the
+        end begins.
         """
         with self._signals(), selectors.PollSelector() as selector:  # poll leaves nothing open that a child would share
+            self._renewal_wanted = self._renewal_wanted or wanted()
             selector.register(self._wakeup, selectors.EVENT_READ)
             self._settle()
             try:
                 while not self._stop_wanted:
                     self._tend()
                     tended()
-                    self._wait(selector)
+                    if not self._renewal_wanted:
+                        self._wait(selector)
                     if self._renewal_wanted and not self._stop_wanted:
                         self._renewal_wanted = False  # a signal that comes while preparing asks for one more
                         self._renew(renew)
             except _Stopped:
                 pass
+            ending()
             self._dismiss_all(selector)
 
     def _renew(self, renew: Callable[[], Crew | None]) -> None:

@@ -98,7 +98,7 @@ def test_the_steps_tell_distance_share_and_ttl() -> None:
     assert [
         "order: fra/fra-1 (423 km) = fra/fra-2 (423 km), then nyc/nyc-1 (6,385 km)",
         "fra/fra-2 is passed over: down",
-        "The first choice is up",
+        "the first choice is up",
         "the client gets 192.0.2.1, TTL 10, no longer than ttl_degraded, for not all is well on the way (else 30 s)",
     ] == pool_steps(told, here)
     assert "order: fra/fra-1 = fra/fra-2, then nyc/nyc-1" == pool_steps(told, None)[0] == pool_steps(told, Location())[0]

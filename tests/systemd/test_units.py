@@ -200,7 +200,7 @@ def test_the_installer_refuses_before_it_changes_anything(case: str, tmp_path: P
 
 BOOT = """\
 mount -t tmpfs none /run && mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"
-nowhere=$XDG_RUNTIME_DIR/systemd/inaccessible  # what a service may not see is hidden behind these; login would make them
+nowhere=/run/systemd/inaccessible  # behind these is hidden what a service may not see; a boot makes them
 mkdir -p $nowhere/dir && touch $nowhere/reg && mkfifo $nowhere/fifo && mknod $nowhere/chr c 0 0 && mknod $nowhere/blk b 0 0
 /lib/systemd/systemd --user --log-target=console </dev/null >"$HOME/systemd.log" 2>&1 &
 for _ in $(seq 200); do systemctl --user is-system-running >/dev/null 2>&1 && break; sleep 0.05; done
@@ -345,3 +345,21 @@ def test_systemd_starts_it_again_when_it_answers_no_more(systemd: Systemd) -> No
     poll("it answers again", systemd.endpoint.is_alive, 30)
 
     assert main != systemd.shown("MainPID")
+
+
+@pytest.mark.slow
+def test_systemd_holds_the_sockets_while_it_is_away(systemd: Systemd) -> None:
+    """With geodns.socket a query starts the service and is answered, after a stop too: it has waited in the socket."""
+    each = f"ListenDatagram=127.0.0.1:{systemd.site.port}\nListenStream=127.0.0.1:{systemd.site.port}\n"
+    bare = re.sub(r"^Listen\w+=.*\n", "", SOCKET.read_text(), flags=re.MULTILINE)
+    (systemd.output.parent / ".config/systemd/user/geodns.socket").write_text(bare.replace("[Socket]\n", f"[Socket]\n{2 * each}"))
+    query = b"\0\1" + bytes(3) + b"\1" + bytes(6) + b"\7example\3com\0\0\6\0\1"
+
+    assert (0, "") == systemd.run("systemctl --user daemon-reload && systemctl --user start geodns.socket")
+    for _ in range(2):
+        reply = systemd.endpoint.udp(query, 30)
+        assert reply is not None, systemd.log
+        assert b"\0\1\x84\0" == reply[:4]
+        assert systemd.endpoint.is_alive()
+        systemd.run("systemctl --user stop geodns")
+    systemd.run("systemctl --user stop geodns.socket geodns")
