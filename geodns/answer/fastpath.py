@@ -281,7 +281,7 @@ class _Rest:
         if owner:
             return owner.nodata.entry(size) if owner.nodata else None
         child, at = 0, name[0] + 1
-        while at < size <= MAX_NAME and name[child] <= MAX_LABEL:
+        while at < size <= MAX_NAME and 0 < name[child] <= MAX_LABEL:  # a name ends with its root, whatever comes then
             owner = owners.get(name[at:])
             if owner:
                 return self._below(owner, name[child:], kind, size)

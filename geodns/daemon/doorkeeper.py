@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import platform
@@ -11,6 +12,7 @@ import signal
 import socket
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from time import monotonic, time
 from typing import Any
@@ -43,14 +45,20 @@ _RATE_OVER = 10  # seconds over which the rate of queries is taken
 _OWN_ANSWER = 2.0  # seconds in which we must answer our own question
 _LOOKS_FOR_ANSWERS = 30  # until a new generation must answer; this process has ended by then, for it is of the old one
 _LOOK = 0.05  # seconds between looks at what the supervisor has to say
+_SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_SHORTAGE_TOLD_EVERY = 60.0  # seconds
 
 
 class Door:
-    """The administrative door's socket, which outlives reloads as long as its address is the same."""
+    """The administrative door's socket, which outlives reloads as long as its address is the same.
+
+    `token` is what a bearer must show, "" for nothing.
+    """
 
     def __init__(self) -> None:
         self._sock: socket.socket | None = None
         self._wanted = ""
+        self.token = ""
 
     @property
     def sock(self) -> socket.socket | None:
@@ -68,17 +76,26 @@ class Door:
         return f"[{name[0]}]:{name[1]}" if self._sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
     def open(self, config: Config) -> list[Problem]:
-        """Listen where a configuration says; what stands in the way is a warning, for queries are answered all the same."""
-        wanted = config.admin.listen
+        """Listen where a configuration says; what stands in the way is a warning, for queries are answered all the same.
+
+        Where the new address cannot be had, the old one stays open. Without the token that is wanted nobody is let in, and
+        nothing listens: a client is refused, and does not wait for an answer that nobody gives.
+        """
+        wanted, file, before = config.admin.listen, config.admin.token_file, self.token
+        try:
+            self.token = control.read_token(config.path(file)) if wanted and file else ""
+        except ProblemsFound as found:
+            self.close()
+            return _closed(found)
         if wanted == self._wanted and (self._sock or not wanted):
             return []
         try:
             opened = admin.bind(wanted) if wanted else None
         except ProblemsFound as found:
-            return [
-                Problem(fault.file, fault.line, f"{fault.message}: no metrics and no API", fault.remedy, Severity.WARNING)
-                for fault in found.problems
-            ]
+            if self._sock is None:
+                return _closed(found)
+            self.token = self.token or before  # the old address may be one that must not be open to everybody
+            return _kept(found, self.text)
         self.close()
         self._sock, self._wanted = opened, wanted
         return []
@@ -88,6 +105,18 @@ class Door:
         if self._sock:
             admin.release(self._sock)
         self._sock = None
+
+
+def _closed(found: ProblemsFound) -> list[Problem]:
+    return [_warning(fault, "no metrics and no API") for fault in found.problems]
+
+
+def _kept(found: ProblemsFound, where: str) -> list[Problem]:
+    return [_warning(fault, f"metrics and API stay at {where}") for fault in found.problems]
+
+
+def _warning(fault: Problem, outcome: str) -> Problem:
+    return Problem(fault.file, fault.line, f"{fault.message}: {outcome}", fault.remedy, Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,41 +136,62 @@ class Shared:
 
 
 def keep(loaded: Loaded, shared: Shared, door: Door, post: server.Post) -> None:
-    """What the keeper's process does."""
+    """What the keeper's process does; raises what has ended one of its tasks, for a successor does better than half a keeper."""
     keeping = Keeping(loaded.config, shared.board, shared.notebook)
     asyncio.run(_keep(Doorkeeper(loaded, keeping, shared, post), door, post))
 
 
 async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_Shortages())
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     loop.add_reader(post.dismissal, ended.set)
-    keeping = asyncio.create_task(keeper.keeping.run())
-    watching = asyncio.create_task(keeper.watch_rate())
-    telling = asyncio.create_task(keeper.tell_systemd())
-    looking = asyncio.create_task(keeper.watch_files())
+    endless = keeper.keeping.run(), keeper.watch_rate(), keeper.tell_systemd(), keeper.watch_files()
+    tasks = [asyncio.create_task(each) for each in endless]
+    for task in tasks:
+        task.add_done_callback(partial(_end_by_fault, ended))
     serving = asyncio.create_task(_serve(keeper, door, ended))
     post.ready()
     await ended.wait()
     loop.remove_reader(post.dismissal)
     await serving
-    for task in (keeping, watching, telling, looking):
+    for task in tasks:
         task.cancel()
-    await asyncio.wait({keeping, watching, telling, looking})
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
+
+
+def _end_by_fault(ended: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Some of the tasks have nothing to do and return at once; what they raise ends the whole process."""
+    if not task.cancelled() and task.exception():
+        ended.set()
+
+
+class _Shortages:
+    """Handles what nobody in the event loop has handled; that there is no descriptor left for a client is said once a minute.
+
+    The loop itself reports each client that it could not let in, several hundred lines a second, and tries again by itself.
+    """
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: Json) -> None:
+        fault = context.get("exception")
+        if not isinstance(fault, OSError) or fault.errno not in _SHORTAGE:
+            loop.default_exception_handler(context)
+        elif monotonic() >= self._due:
+            self._due = monotonic() + _SHORTAGE_TOLD_EVERY
+            log.error("nobody is let in at the administrative door for now: %s", os.strerror(fault.errno))
 
 
 async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
     if door.sock is None:
         return
-    told = keeper.loaded.config.admin
-    try:
-        token = control.read_token(keeper.loaded.config.path(told.token_file)) if told.token_file else ""
-    except ProblemsFound as found:
-        for problem in found.problems:
-            log.error("%s: no metrics and no API", problem)
-        return
-    access = admin.access(door.sock, hosts=told.hosts, token=token)
+    access = admin.access(door.sock, hosts=keeper.loaded.config.admin.hosts, token=door.token)
     await admin.serve(admin.application(keeper, access), door.sock, ended)
 
 
@@ -156,7 +206,11 @@ class Doorkeeper:
         self._counts = shared.counts
         self._post = post
         self.rate = 0.0
-        self._seats = {seat.path: [each for each in keeping.seats if each.path == seat.path] for seat in keeping.seats}
+        self._seats: dict[pooling.Path3, list[pooling.Seat]] = {}
+        self._in_pool: dict[str, list[pooling.Seat]] = {}
+        for seat in keeping.seats:
+            self._seats.setdefault(seat.path, []).append(seat)
+            self._in_pool.setdefault(seat.path[0], []).append(seat)
 
     def status(self) -> Json:
         """The whole instance at a glance."""
@@ -281,7 +335,7 @@ class Doorkeeper:
 
         What the operator has taken out is no reason to wake anybody.
         """
-        standings = [self._standing(seat) for seat in self.keeping.seats if seat.path[0] == name]
+        standings = [self._standing(seat) for seat in self._in_pool.get(name, ())]
         if not any(standing.eligible for standing in standings):
             return "down"
         return "degraded" if any(standing.troubled for standing in standings) else "up"

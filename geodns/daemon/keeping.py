@@ -124,7 +124,7 @@ def hand_over(known: Remembered, notebook: server.Slate) -> None:
 
 
 def from_notebook(notebook: server.Slate, config: Config) -> Remembered:
-    """What the last keeper has left; if it was killed while it wrote, what it had written to the state directory before."""
+    """What the last keeper has left; if there was none, what the state directory holds."""
     octets = notebook.read()
     return remembered(json.loads(octets)) if octets else recall(config, time())[0]
 
@@ -179,16 +179,16 @@ class Keeping:
         self.prober.watch(self._told)
         for key, up, checked in self._external:
             self.prober.post(key, up, checked)
-        self._show()
+        self._show(anyway=True)
         probing = asyncio.create_task(self.prober.run())
         try:
-            while True:
+            while not probing.done():
                 self.tick(time())
-                await asyncio.sleep(_ROUND)
+                await asyncio.wait({probing}, timeout=_ROUND)
+            probing.result()  # it ends by itself only by a fault of our own: better to begin anew than to check nothing
         finally:
             probing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await probing
+            await asyncio.wait({probing})
             self._save()
 
     def tick(self, now: float) -> None:
@@ -251,11 +251,11 @@ class Keeping:
         """A state that somebody outside knows; raises KeyError for no endpoint with an external check."""
         self.prober.post(key, up, time())
 
-    def _show(self) -> None:
-        """Put the standings on the board, for the processes that answer."""
+    def _show(self, *, anyway: bool = False) -> None:
+        """Put the standings on the board, for the processes that answer; `anyway` tells them even if nothing is new there."""
         now = time()
         self._octets[:] = bytes(pooling.standing(seat, self.states, self.words, now).octet for seat in self.seats)
-        self._board.write(bytes(self._octets))
+        self._board.write(bytes(self._octets), anyway=anyway)
 
     def _save(self, *, anyway: bool = False) -> None:
         history = {pool: tuple(happened) for pool, happened in self.history.items()}

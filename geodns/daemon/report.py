@@ -6,12 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from time import time
+from typing import Any
 
 from geodns import server
 from geodns.problem import Problem
 
-CAPACITY = 4 << 20  # octets; problems beyond _MOST are left out, so it always fits
-_MOST = 1000
+CAPACITY = 4 << 20  # octets
+_MOST = 1000  # problems told
+_LISTED = 1000  # of each kind of change in a plan; the log has no more of them either
+_LONGEST = 1000  # characters of a sentence in a report that would else be too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,24 @@ class Report:
         return True
 
     def write(self, slate: server.Slate) -> None:
-        """Show it to the keeper."""
-        slate.write(json.dumps(asdict(self)).encode())
+        """Show it to the keeper. What is too long is cut: nothing that a reload has to tell may end the server."""
+        octets = json.dumps(asdict(self)).encode()
+        if len(octets) > slate.capacity:
+            octets = json.dumps(_cut(asdict(self))).encode()
+        slate.write(octets)
+
+
+def _cut(value: Any) -> Any:
+    """The same with short lists and sentences."""
+    match value:
+        case str():
+            return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
+        case dict():
+            return {key: _cut(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_cut(each) for each in value[:_LISTED]]
+        case _:
+            return value
 
 
 def read(slate: server.Slate) -> Report:

@@ -10,7 +10,8 @@ from geodns.daemon.sampling import Sampler
 
 
 class Responder:
-    """What the listeners call, in one process. `datagram` is read once a batch: then it looks whether any standing has changed.
+    """What the listeners call, in one process. It looks whether any standing has changed: once a batch, when `datagram` is read,
+    and for each message of a connection.
 
     It is made before processes are forked, which share what it has compiled, and counts for itself in each of them.
     """
@@ -35,13 +36,17 @@ class Responder:
     @property
     def datagram(self) -> answer.Datagram:
         """The function that answers datagrams, with the standings of now."""
+        self._look()
+        if self._sampler.is_needed and self._sampler.wanted(monotonic()):
+            return self._looked_at
+        return self._datagram
+
+    def _look(self) -> None:
+        """Take over what has become of the standings, if anything has."""
         if self._board.version != self._seen:
             self._seen = self._board.version
             self._moment = answer.Moment(self._board.read(), randrange)
             self._compiled.refresh(self._moment.standings)
-        if self._sampler.is_needed and self._sampler.wanted(monotonic()):
-            return self._looked_at
-        return self._datagram
 
     def _looked_at(self, octets: bytes, source: bytes) -> bytes | None:
         """Answer as ever, and look at the first query of a batch."""
@@ -57,7 +62,8 @@ class Responder:
         return reply
 
     def stream(self, octets: bytes, source: bytes) -> bytes | None:
-        """The reply to one message of a connection."""
+        """The reply to one message of a connection, with the standings of now."""
+        self._look()
         began = perf_counter()
         reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
         self._census.note_seconds(perf_counter() - began)

@@ -6,7 +6,6 @@ Each piece has one writer at a time. Readers never block: they read again if wha
 from __future__ import annotations
 
 import mmap
-import struct
 from array import array
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 _WORD = 8  # octets of a counter
 _TRIES = 1000  # of a reader; a writer is done within microseconds, unless it was killed in between
-_SLATE_HEAD = struct.Struct("=QQ")  # version, even when nothing is being written, and length
+_TEXT_AT = 3 * _WORD  # where the texts of a slate begin
 
 
 class NoRow(OSError):
@@ -75,9 +74,12 @@ class Board:
         """Another number after each change."""
         return self._memory[0] | self._memory[1] << 8  # octet by octet, but nobody looks away for 65,536 changes
 
-    def write(self, octets: bytes) -> None:
-        """Replace all octets, and tell it, if they differ; exactly as many as there are."""
-        if octets == self.read():
+    def write(self, octets: bytes, *, anyway: bool = False) -> None:
+        """Replace all octets, and tell it, if they differ; exactly as many as there are.
+
+        A new writer tells it `anyway`: its predecessor may have been killed between the one and the other.
+        """
+        if octets == self.read() and not anyway:
             return
         self._memory[_WORD : _WORD + self._size] = octets
         version = self.version + 1
@@ -90,27 +92,36 @@ class Board:
 
 
 class Slate:
-    """One text that one process at a time writes and others read whole, or not at all."""
+    """One text that one process at a time writes and others read whole.
+
+    There are two places: the next text goes where the current one is not, and a number then tells that it counts. So readers find
+    a text also while another is written, and after its writer was killed while writing.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self._memory = mmap.mmap(-1, _SLATE_HEAD.size + capacity)
+        self._memory = mmap.mmap(-1, _TEXT_AT + 2 * capacity)
+        self._head = memoryview(self._memory)[:_TEXT_AT].cast("Q")  # how many texts there were, and the length of the last two
         self.capacity = capacity
 
     def write(self, octets: bytes) -> None:
         """Replace the text; raises ValueError if it is too long, and leaves the old one."""
         if len(octets) > self.capacity:
             raise ValueError(f"{len(octets)} octets, more than the {self.capacity} that there is room for")
-        version, _ = _SLATE_HEAD.unpack_from(self._memory)
-        version |= 1  # whoever was killed while writing has left it odd
-        _SLATE_HEAD.pack_into(self._memory, 0, version, 0)
-        self._memory[_SLATE_HEAD.size : _SLATE_HEAD.size + len(octets)] = octets
-        _SLATE_HEAD.pack_into(self._memory, 0, version + 1, len(octets))
+        version = self._head[0] + 1
+        begin = self._begin(version)
+        self._memory[begin : begin + len(octets)] = octets
+        self._head[1 + (version & 1)] = len(octets)
+        self._head[0] = version  # 8 octets at once: nobody sees a half of it
 
     def read(self) -> bytes:
-        """The text; b"" if there is none, or its writer was killed while writing."""
+        """The text; b"" if there is none."""
         for _ in range(_TRIES):
-            before = _SLATE_HEAD.unpack_from(self._memory)
-            octets = self._memory[_SLATE_HEAD.size : _SLATE_HEAD.size + before[1]]
-            if not before[0] & 1 and _SLATE_HEAD.unpack_from(self._memory) == before:
+            version = self._head[0]
+            begin = self._begin(version)
+            octets = self._memory[begin : begin + self._head[1 + (version & 1)]]
+            if self._head[0] == version:  # else the text after the next may have gone where this one was
                 return octets
-        return b""
+        raise TimeoutError(f"a text that was replaced {_TRIES} times while it was read")
+
+    def _begin(self, version: int) -> int:
+        return _TEXT_AT + (version & 1) * self.capacity
