@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, log
 from typing import assert_never
 
@@ -57,6 +57,8 @@ class PoolSelection:
     climb: Climb
     candidates: Candidates
     rdatas: tuple[bytes, ...]
+    roll: Roll = field(compare=False, repr=False)
+    """Who was eligible, for whoever wants to know more than what was chosen."""
     first: str = ""
     """The endpoint that the first address is of, as site/endpoint; "" for none."""
 
@@ -66,9 +68,9 @@ def select(steered: Steered, rdtype: int, client: Client, way: Climb, moment: Mo
     roll = Roll(steered.pool, rdtype, moment.standings, moment.notes)
     candidates = roll.candidates(steered.bands(way.outcome))
     if not candidates.shares:
-        return PoolSelection(steered, rdtype, way, candidates, ())
+        return PoolSelection(steered, rdtype, way, candidates, (), roll)
     drawn = roll.drawn(candidates, moment.draw, network_of(way, client))
-    return PoolSelection(steered, rdtype, way, candidates, roll.rdatas(candidates, drawn), steered.pool.label(drawn[0]))
+    return PoolSelection(steered, rdtype, way, candidates, roll.rdatas(candidates, drawn), roll, steered.pool.label(drawn[0]))
 
 
 def network_of(way: Climb, client: Client) -> int:

@@ -91,8 +91,8 @@ def _parts(pool: Pool, endpoints: tuple[int, ...]) -> list[tuple[int, float]]:
 
 
 def _addresses(selection: PoolSelection, number: int) -> list[str]:
-    endpoint = selection.steered.pool.endpoints[number]
-    return [str(ip_address(address.rdata)) for address in endpoint.addresses if address.rdtype == selection.rdtype]
+    """What may be answered of an endpoint: an address that is down beside one that is up is not."""
+    return [str(ip_address(rdata)) for rdata in selection.roll.addresses(selection.candidates, number)]
 
 
 def _chosen(selection: PoolSelection) -> str:

@@ -142,6 +142,8 @@ def reload(
         say_json(told)
     else:
         show_problems(problems, to_stderr=not told["accepted"])
+        for line in (told.get("plan") or {}).get("lines", ()):
+            say(line)
         if told["accepted"]:
             say(f"reloaded: generation {told['generation']}")
         else:

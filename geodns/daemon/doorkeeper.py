@@ -13,7 +13,6 @@ import socket
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from time import monotonic, time
 from typing import Any
 
@@ -42,7 +41,9 @@ FORCE = b"force"
 """The wish that a reload be done even if it takes away much."""
 
 _RATE_OVER = 10  # seconds over which the rate of queries is taken
+_OWN_QUESTION = 5.0  # seconds between our own questions, at most
 _OWN_ANSWER = 2.0  # seconds in which we must answer our own question
+_ROUNDS_OF_SILENCE = 3  # after which only a restart helps: a busy moment is none
 _LOOKS_FOR_ANSWERS = 30  # until a new generation must answer; this process has ended by then, for it is of the old one
 _LOOK = 0.05  # seconds between looks at what the supervisor has to say
 _SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -147,7 +148,12 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     loop.add_reader(post.dismissal, ended.set)
-    endless = keeper.keeping.run(), keeper.watch_rate(), keeper.tell_systemd(), keeper.watch_files()
+    endless = (
+        keeper.keeping.run(),
+        keeper.watch_rate(),
+        keeper.look_after_itself(asked=door.sock is not None),
+        keeper.watch_files(),
+    )
     tasks = [asyncio.create_task(each) for each in endless]
     for task in tasks:
         task.add_done_callback(partial(_end_by_fault, ended))
@@ -206,6 +212,9 @@ class Doorkeeper:
         self._counts = shared.counts
         self._post = post
         self.rate = 0.0
+        self._faults: list[str] = []
+        self._silent_rounds = 0
+        self._data = self._data_samples()  # of one generation: they stay
         self._seats: dict[pooling.Path3, list[pooling.Seat]] = {}
         self._in_pool: dict[str, list[pooling.Seat]] = {}
         for seat in keeping.seats:
@@ -269,24 +278,34 @@ class Doorkeeper:
             os.kill(report.read(self._slate).pid, signal.SIGHUP)
             changed = ()
 
-    async def tell_systemd(self) -> None:
-        """Tell when queries may come, what is going on, and, as long as we answer our own questions, that we live."""
+    async def look_after_itself(self, *, asked: bool) -> None:
+        """Ask this server its own question again and again, and tell systemd when queries may come, and that we live.
+
+        `asked` tells whether anybody but systemd can ask how it is; where nobody can, it asks itself nothing.
+        """
         notifier = notify.Notifier()
         told, said, due = report.read(self._slate), False, 0.0
-        interval = notify.watchdog_interval(told.pid) or inf
-        while notifier.is_heard:
+        interval = min(notify.watchdog_interval(told.pid) or _OWN_QUESTION, _OWN_QUESTION)
+        while True:
+            if monotonic() >= due and (asked or notifier.is_heard):
+                due = monotonic() + interval
+                self._note_faults(await notify.asked_and_answered(report.read(self._slate).listening, min(interval, _OWN_ANSWER)))
+                if not self._faults:
+                    notifier.watchdog()
             ready = self.ready()
             if not ready and not said:
                 notifier.ready(self._status_line(ready))
                 said = True
             notifier.status(self._status_line(ready))
-            if monotonic() >= due and interval < inf:
-                due = monotonic() + interval
-                if faults := await notify.asked_and_answered(told.listening, min(interval, _OWN_ANSWER)):
-                    log.error("no sign of life for systemd: %s", "; ".join(faults))
-                else:
-                    notifier.watchdog()
             await asyncio.sleep(1.0)
+
+    def _note_faults(self, faults: list[str]) -> None:
+        if faults and not self._faults:
+            log.error("our own question is not answered: %s", "; ".join(faults))
+        elif self._faults and not faults:
+            log.info("our own question is answered again")
+        self._silent_rounds = self._silent_rounds + 1 if faults else 0
+        self._faults = faults
 
     def _status_line(self, reasons: list[str]) -> str:
         generation = report.read(self._slate).generation
@@ -401,13 +420,16 @@ class Doorkeeper:
 
     def alive(self) -> list[str]:
         """Reasons why a restart is needed; none is well."""
-        return []
+        if self._silent_rounds < _ROUNDS_OF_SILENCE:
+            return []
+        return [f"our own question is not answered: {fault}" for fault in self._faults]
 
     def ready(self) -> list[str]:
         """Reasons why no queries should come here; none is well."""
         draining = ["this instance is draining: " + self.keeping.draining] if self.keeping.draining else []
         workers = [slot for slot in report.read(self._slate).workers if slot != self._post.slot]
-        return [*draining, *self.keeping.unready(), *([] if workers else ["no process answers"])]
+        silent = [f"our own question is not answered: {fault}" for fault in self._faults]
+        return [*draining, *self.keeping.unready(), *([] if workers else ["no process answers"]), *silent]
 
     async def reload(self, force: bool) -> Json:
         """Have the supervisor load everything anew, and wait until it says how that went."""
@@ -476,17 +498,17 @@ class Doorkeeper:
             ],
             "geodns_reload_duration_seconds": [((), last.seconds if last else self.loaded.seconds)],
             "geodns_last_reload_success": [((), last is None or last.accepted)],
-            **self._data_samples(),
+            **self._data,
             **self._pool_samples(),
             **metrics.process_samples(pids),
         }
 
     def _data_samples(self) -> dict[str, list[Sample]]:
         """Zones and databases."""
-        zones = [zone.contents for zone in self.loaded.snapshot.zones.values()]
+        zones = [(wire.to_text(zone.contents.origin), zone.contents) for zone in self.loaded.snapshot.zones.values()]
         return {
-            "geodns_zone_serial": [((wire.to_text(zone.origin),), zone.serial) for zone in zones],
-            "geodns_zone_records": [((wire.to_text(zone.origin),), zone.record_count) for zone in zones],
+            "geodns_zone_serial": [((name,), zone.serial) for name, zone in zones],
+            "geodns_zone_records": [((name,), zone.record_count) for name, zone in zones],
             "geodns_database_build_timestamp_seconds": [
                 ((database.name,), database.built)
                 for database in self.loaded.snapshot.atlas.databases

@@ -7,7 +7,6 @@ read, and writes what must outlive it into the notebook, which its successor rea
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections import deque

@@ -13,8 +13,8 @@ from geodns.problem import Problem
 
 CAPACITY = 4 << 20  # octets
 _MOST = 1000  # problems told
-_LISTED = 1000  # of each kind of change in a plan; the log has no more of them either
-_LONGEST = 1000  # characters of a sentence in a report that would else be too long
+_LISTED = (1000, 100, 10, 1)  # entries of each list in what a reload changes: the first number with which a report is short enough
+_LONGEST = 1000  # characters of each text in such a report
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ class Report:
     def note_reload(
         self, began: float, problems: Sequence[Problem], *, accepted: bool, planned: dict[str, object] | None = None
     ) -> None:
-        """Remember how a reload went that began at this Unix time, and what it has changed."""
+        """Remember how a reload went that began at this Unix time, and what it has changed: the first of each kind."""
         self.attempts += 1
         self.refused += not accepted
         if accepted:
             self.loaded_at = time()
-        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])), planned)
+        kept = _cut(planned, _LISTED[0])
+        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])), kept)
 
     def note_workers(self, supervisor: server.Supervisor) -> bool:
         """Take over which process is in which slot, and whether all of them answer; says whether anything is new."""
@@ -67,21 +68,24 @@ class Report:
 
     def write(self, slate: server.Slate) -> None:
         """Show it to the keeper. What is too long is cut: nothing that a reload has to tell may end the server."""
-        octets = json.dumps(asdict(self)).encode()
-        if len(octets) > slate.capacity:
-            octets = json.dumps(_cut(asdict(self))).encode()
+        told = asdict(self)
+        octets = json.dumps(told).encode()
+        for entries in _LISTED:
+            if len(octets) <= slate.capacity:
+                break
+            octets = json.dumps(told | {"last_reload": _cut(told["last_reload"], entries)}).encode()
         slate.write(octets)
 
 
-def _cut(value: Any) -> Any:
-    """The same with short lists and sentences."""
+def _cut(value: Any, entries: int) -> Any:
+    """The same with short lists and texts."""
     match value:
         case str():
             return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
         case dict():
-            return {key: _cut(each) for key, each in value.items()}
+            return {key: _cut(each, entries) for key, each in value.items()}
         case list() | tuple():
-            return [_cut(each) for each in value[:_LISTED]]
+            return [_cut(each, entries) for each in value[:entries]]
         case _:
             return value
 

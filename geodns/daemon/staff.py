@@ -126,7 +126,9 @@ class Staff:
         gates.say_if_workers_change(loaded.config, self._workers)
         self.loaded = loaded
         self._report.listening = tuple(self.listening())
-        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True, planned=planned.as_json())
+        self._report.note_reload(
+            began, [*loaded.warnings, *warnings], accepted=True, planned={**planned.as_json(), "lines": planned.lines()}
+        )
         self._report.write(self._slate)
         return self._crew(loaded, *made)
 
