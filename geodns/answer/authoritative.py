@@ -69,7 +69,13 @@ class Judgement:
 
     @property
     def scope_prefix_length(self) -> int:
-        """The longest scope of the RRsets in the answer, 0 if none depends on the client."""
+        """The longest scope of the RRsets in the answer, 0 if none depends on the client.
+
+        A negative answer is the same for all (RFC 7871 §7.4), also where a pool would have given each its own.
+        """
+        negative = not self.response.answer and (self.response.authority or self.response.rcode)
+        if negative:
+            return 0
         return max((selection.climb.scope_prefix_length for selection in self.selections), default=0)
 
 

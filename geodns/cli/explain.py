@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,9 +102,7 @@ def _asker(client: str, ecs: str, resolver: str) -> answer.Asker:
     if not (client or ecs or resolver):
         usage("who asks? give --client ADDRESS, or --ecs PREFIX and maybe --resolver ADDRESS")
     try:
-        if ecs and "/" not in ecs:
-            ecs = f"{ecs}/{24 if ip_address(ecs).version == 4 else 56}"
-        return daemon.asker(ecs or client, resolver)
+        return daemon.asker_of(client, ecs, resolver)
     except ValueError as error:
         usage(f"{error}: write an address such as 192.0.2.1, or a prefix such as 192.0.2.0/24")
 

@@ -2,7 +2,7 @@
 
 from geodns.daemon.gates import unbindable
 from geodns.daemon.keeping import remembered_moment
-from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker, counted, load, load_atlas, unusable
+from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker_of, counted, load, load_atlas, unusable
 from geodns.daemon.memory import raise_descriptor_limit
 from geodns.daemon.responder import Responder
 from geodns.daemon.staff import Staff
@@ -14,7 +14,7 @@ __all__ = [
     "Progress",
     "Responder",
     "Staff",
-    "asker",
+    "asker_of",
     "counted",
     "load",
     "load_atlas",

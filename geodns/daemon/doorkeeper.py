@@ -25,7 +25,7 @@ from geodns.daemon import gates, loading, pooling, report
 from geodns.daemon.counting import Counts
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
-from geodns.daemon.watching import watched_files
+from geodns.daemon.watching import watched_files, written_since
 from geodns.ops import admin, control, health, metrics, notify, overrides
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -268,15 +268,15 @@ class Doorkeeper:
         path, config = self.loaded.path, self.loaded.config
         if not config.server.watch:
             return
-        watcher = Watcher(await asyncio.to_thread(watched_files, path, config))
-        changed = await asyncio.to_thread(watcher.since, self.loaded.began)  # while it was read, and until now
+        files = await asyncio.to_thread(watched_files, path, config)
+        meanwhile = await asyncio.to_thread(written_since, files, self.loaded.began, time())
+        watcher = Watcher(files, known=dict.fromkeys(meanwhile, ()))  # a change like any other: it must have come to rest
         while True:
-            changed = changed or await watcher.changed()
+            changed = await watcher.changed()
             log.info("changed: %s", ", ".join(map(str, changed[:10])))
             with contextlib.suppress(ProblemsFound):  # what a refused configuration names is waited for too
                 watcher.watch(watched_files(path, configuration.load(path)))
             os.kill(report.read(self._slate).pid, signal.SIGHUP)
-            changed = ()
 
     async def look_after_itself(self, *, asked: bool) -> None:
         """Ask this server its own question again and again, and tell systemd when queries may come, and that we live.
@@ -293,7 +293,7 @@ class Doorkeeper:
                 if not self._faults:
                     notifier.watchdog()
             ready = self.ready()
-            if not ready and not said:
+            if not said and not self._hindrances():  # a drained one has started too, or systemd would kill it in the end
                 notifier.ready(self._status_line(ready))
                 said = True
             notifier.status(self._status_line(ready))
@@ -414,7 +414,7 @@ class Doorkeeper:
             number = int(dns.rdatatype.from_text(rdtype or "A"))
         except (dns.exception.DNSException, ValueError) as error:
             raise ValueError(f"'{rdtype}' is no record type") from error
-        asker = loading.asker(ecs or client, resolver)
+        asker = loading.asker_of(client, ecs, resolver)
         moment = pooling.moment(self.loaded.config, self.keeping.states, self.keeping.words, time())
         return answer.explain(self.loaded.snapshot, wire.from_text(name), number, asker, moment).as_json()
 
@@ -427,9 +427,13 @@ class Doorkeeper:
     def ready(self) -> list[str]:
         """Reasons why no queries should come here; none is well."""
         draining = ["this instance is draining: " + self.keeping.draining] if self.keeping.draining else []
+        return [*draining, *self._hindrances()]
+
+    def _hindrances(self) -> list[str]:
+        """Reasons why queries are not answered, or not well; that somebody wants none here is not among them."""
         workers = [slot for slot in report.read(self._slate).workers if slot != self._post.slot]
         silent = [f"our own question is not answered: {fault}" for fault in self._faults]
-        return [*draining, *self.keeping.unready(), *([] if workers else ["no process answers"]), *silent]
+        return [*self.keeping.unready(), *([] if workers else ["no process answers"]), *silent]
 
     async def reload(self, force: bool) -> Json:
         """Have the supervisor load everything anew, and wait until it says how that went."""

@@ -170,11 +170,7 @@ def _adopted(listens: Sequence[Listen], processes: int, given: Sequence[socket.s
         where = configuration.parse_listen(f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}")
         found.setdefault((where, sock.type), []).append(sock)
     adopted: Sockets = {}
-    problems = [
-        Problem("", 0, f"socket activation: {where} is not in server.listen", "add it there, or take it out of geodns.socket")
-        for where, _ in found
-        if where not in listens
-    ]
+    problems = [_useless(where, socks) for (where, _), socks in found.items() if where not in listens]
     for listen in listens:
         udp, tcp = (found.get((listen, kind), []) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
         if (len(udp), len(tcp)) == (processes, processes):
@@ -183,6 +179,15 @@ def _adopted(listens: Sequence[Listen], processes: int, given: Sequence[socket.s
             message = f"socket activation: {listen} has {len(udp)} UDP and {len(tcp)} TCP sockets for {processes} workers"
             problems.append(Problem("", 0, message, "write ListenDatagram= and ListenStream= once for each worker"))
     return adopted, problems
+
+
+def _useless(where: Listen, sockets: Iterable[socket.socket]) -> Problem:
+    """Close sockets that nobody would read from, so that whoever sends there is refused instead of left waiting."""
+    for sock in sockets:
+        kind = "UDP" if sock.type == socket.SOCK_DGRAM else "TCP"
+        sock.close()
+    message = f"socket activation: {where} ({kind}) is not in server.listen, and is closed"
+    return Problem("", 0, message, "add it there, or take it out of geodns.socket", Severity.WARNING)
 
 
 def unbindable(path: Path) -> tuple[Problem, ...]:

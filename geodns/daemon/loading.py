@@ -193,6 +193,18 @@ def asker(client: str, resolver: str = "") -> answer.Asker:
     return answer.Asker(source, wire.subnet_of(address, 24 if address.version == 4 else 56))
 
 
+def asker_of(client: str, ecs: str, resolver: str) -> answer.Asker:
+    """Who is meant where the client subnet is named by itself; raises ValueError, also for a client that asks both ways.
+
+    An address as `ecs` is cut to what resolvers send.
+    """
+    if client and ecs:
+        raise ValueError("client and ecs exclude each other: the one asks itself, for the other a resolver asks")
+    if ecs and "/" not in ecs:
+        ecs = f"{ecs}/{24 if ip_address(ecs).version == 4 else 56}"
+    return asker(ecs or client, resolver)
+
+
 def _place(text: str) -> geo.Place:
     address = ip_address(text)
     return geo.place_of(address.version, int(address))

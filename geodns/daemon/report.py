@@ -13,7 +13,7 @@ from geodns.problem import Problem
 
 CAPACITY = 4 << 20  # octets
 _MOST = 1000  # problems told
-_LISTED = (1000, 100, 10, 1)  # entries of each list in what a reload changes: the first number with which a report is short enough
+_LISTED = (1000, 100, 10, 1)  # entries of each list of changes: the first number with which a report is short enough
 _LONGEST = 1000  # characters of each text in such a report
 
 

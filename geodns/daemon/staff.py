@@ -112,6 +112,8 @@ class Staff:
             planned = plan(self.loaded, loaded)
             if planned.problems and not forced:
                 raise ProblemsFound([*loaded.warnings, *planned.problems])
+            lines = planned.lines()
+            told = {**planned.as_json(), "lines": lines}
             made = self._made(loaded)  # before anything is opened: what fails until here leaves nothing behind
             warnings = self._open_anew(loaded.config)
         except Exception as fault:
@@ -121,14 +123,12 @@ class Staff:
             self._report.write(self._slate)
             return None
         say_loaded(loaded, generation + 1, [*planned.problems, *warnings])
-        for line in planned.lines():
+        for line in lines:
             log.info("plan: %s", line)
         gates.say_if_workers_change(loaded.config, self._workers)
         self.loaded = loaded
         self._report.listening = tuple(self.listening())
-        self._report.note_reload(
-            began, [*loaded.warnings, *warnings], accepted=True, planned={**planned.as_json(), "lines": planned.lines()}
-        )
+        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True, planned=told)
         self._report.write(self._slate)
         return self._crew(loaded, *made)
 

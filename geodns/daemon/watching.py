@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from geodns.ops.config import Config
+from geodns.ops.watch import Watcher
 from geodns.zone.includes import includes
 
 
@@ -23,3 +25,13 @@ def watched_files(path: Path, config: Config) -> tuple[Path, ...]:
     if config.admin.token_file:
         named.append(config.path(config.admin.token_file))
     return tuple(dict.fromkeys(named))
+
+
+def written_since(files: Iterable[Path], began: float, now: float) -> tuple[Path, ...]:
+    """Which files were written after they were read, between two moments of Unix time.
+
+    One of the future is not among them: it was written before somebody put the clock back, and would be news after each reload.
+    """
+    watcher = Watcher(files)
+    ahead = watcher.since(now)
+    return tuple(path for path in watcher.since(began) if path not in ahead)

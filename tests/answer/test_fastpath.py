@@ -224,6 +224,17 @@ def test_replies_are_those_of_the_general_path_octet_for_octet(
     assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
 
 
+@pytest.mark.parametrize("filler", range(64))
+def test_no_name_goes_on_behind_its_root(filler: int) -> None:
+    """Octets behind a question that, with it, look like a longer name below one of ours, are as malformed as any others."""
+    paths, address = demonstration(), sockaddr("192.0.2.1")
+    question = question_of(from_text("a"), Type.A) + b"x" * filler + question_of(from_text("example.com"), Type.A)
+    octets = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0) + question
+    expected = paths.general(octets, address)
+
+    assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
+
+
 @settings(max_examples=1500, deadline=None)
 @given(messages(ODD_NAMES), st.integers(0, 511), st.integers(0, 255), st.integers(-2, 20), st.sampled_from(SOURCES))
 def test_broken_messages_get_what_the_general_path_gives_them(octets: bytes, at: int, octet: int, cut: int, source: str) -> None:

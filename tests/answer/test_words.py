@@ -35,6 +35,15 @@ def chosen(
     return selection(pool, standings([pool], told))
 
 
+def test_an_address_that_is_down_is_no_candidate() -> None:
+    """Of an endpoint that is up by one of its addresses only what may be answered is told; where nothing is up, all may be."""
+    pool = pool_of("app", [Server("fra/fra-1", ("192.0.2.1", "192.0.2.2"))], steering=Steering.FAILOVER, answers=2)
+    half, none = (selection(pool, bytes((standing.octet, DOWN.octet))) for standing in (Standing(Health.UP), DOWN))
+    told = [candidate["addresses"] for each in (half, none) for candidate in pool_json(each)["candidates"]]
+
+    assert [["192.0.2.1"], ["192.0.2.1", "192.0.2.2"]] == told
+
+
 ALL_DOWN = dict.fromkeys(("fra/fra-1", "fra/fra-2", "nyc/nyc-1"), DOWN)
 FRA_DOWN = dict.fromkeys(("fra/fra-1", "fra/fra-2"), DOWN)
 REASONS: list[tuple[dict[str, Standing], WhenAllDown, str]] = [

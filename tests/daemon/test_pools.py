@@ -188,7 +188,7 @@ def test_explain_names_who_was_passed_over_and_why_at_each_moment(sites: Backend
     for verdict, passed in meanwhile:
         assert "the first choice is not up: the next takes its users" == verdict
         assert ["fra/fra"] == [each["endpoint"] for each in passed]
-        assert re.fullmatch(r"down: connection refused, down since .*Z", passed[0]["why"])
+        assert re.fullmatch(r"down: connection refused, since .*Z", passed[0]["why"])
     assert [] == unconcerned["pool"]["passed"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,16 @@ def test_a_board_shows_changes_and_only_changes() -> None:
     assert (b"abc", True) == (board.read(), board.version != before)
 
 
+def test_a_new_writer_tells_what_its_predecessor_could_not() -> None:
+    """A writer that was killed between the octets and their version leaves a change that nobody knows of."""
+    board = Board(3)
+    board.write(b"abc")
+    before = board.version
+    board.write(b"abc", anyway=True)
+
+    assert (b"abc", True) == (board.read(), board.version != before)
+
+
 def test_a_board_counts_on_beyond_an_octet() -> None:
     """No two of 65,536 successive versions are the same."""
     board = Board(1)
@@ -86,3 +97,23 @@ def test_a_text_that_is_too_long_leaves_the_old_one() -> None:
         slate.write(b"newer")
 
     assert b"old" == slate.read()
+
+
+def test_a_text_is_whole_however_often_it_is_replaced() -> None:
+    """Who reads while another process writes gets a text that was written, never none and never parts of two."""
+    texts = [bytes((number,)) * size for number, size in ((65, 200), (66, 100_000), (67, 3))]
+    slate = Slate(100_000)
+    slate.write(texts[0])
+    writer = os.fork()
+    if not writer:
+        while True:
+            for text in texts:
+                slate.write(text)
+    try:
+        read = {slate.read() for _ in range(3000)}
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+
+    assert read <= set(texts)
+    assert slate.read() in texts

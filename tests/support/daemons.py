@@ -363,7 +363,7 @@ class Geodns(Server):
 
     site: Site
 
-    def reload(self, files: Mapping[str, str | bytes], says: str = "answer") -> str:
+    def reload(self, files: Mapping[str, str | bytes], says: str = " worker") -> str:
         """Change files, send SIGHUP, and wait for the word; returns all that was said meanwhile.
 
         Without another word it is the one that the new generation alone answers: "generation 2: 1 worker answers".
