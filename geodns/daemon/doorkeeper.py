@@ -30,7 +30,7 @@ from geodns.ops import admin, control, health, metrics, notify, overrides
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
 from geodns.ops.metrics import Sample
-from geodns.ops.watch import Watcher
+from geodns.ops.watch import Watcher, signs
 from geodns.problem import Problem, ProblemsFound, Severity
 
 log = logging.getLogger("geodns.keeper")
@@ -269,8 +269,10 @@ class Doorkeeper:
         if not config.server.watch:
             return
         files = await asyncio.to_thread(watched_files, path, config)
-        meanwhile = await asyncio.to_thread(written_since, files, self.loaded.began, time())
-        watcher = Watcher(files, known=dict.fromkeys(meanwhile, ()))  # a change like any other: it must have come to rest
+        known = await asyncio.to_thread(signs, files)
+        looked = time()  # what is written from here on differs from what is known
+        meanwhile = await asyncio.to_thread(written_since, files, self.loaded.began, looked)
+        watcher = Watcher(files, known={**known, **dict.fromkeys(meanwhile, ())})
         while True:
             changed = await watcher.changed()
             log.info("changed: %s", ", ".join(map(str, changed[:10])))

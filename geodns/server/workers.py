@@ -166,8 +166,7 @@ class Supervisor:
                 while not self._stop_wanted:
                     self._tend()
                     tended()
-                    if not self._renewal_wanted:
-                        self._wait(selector)
+                    self._wait(selector)
                     if self._renewal_wanted and not self._stop_wanted:
                         self._renewal_wanted = False  # a signal that comes while preparing asks for one more
                         self._renew(renew)
@@ -209,9 +208,15 @@ class Supervisor:
     def _tend(self) -> None:
         """Bury the dead, send off those whose successor is ready, and fill the places of the current generation."""
         self._reap()
-        ready = {worker.slot for worker in self._workers.values() if worker.ready and worker.generation == self.generation}
+        newest = dict.fromkeys(
+            range(self._keeping), 0
+        )  # generation that answers, by slot; where reloads come fast, not yet the last
+        newest[self._keeping] = self.generation
         for worker in self._workers.values():
-            if worker.generation < self.generation and (worker.slot in ready or worker.slot == self._keeping):
+            if worker.ready:
+                newest[worker.slot] = max(newest[worker.slot], worker.generation)
+        for worker in self._workers.values():
+            if worker.generation < newest[worker.slot]:
                 self._dismiss(worker, self._farewell)
         for number in self._vacant():
             if monotonic() >= self._slots[number].due:
@@ -362,7 +367,7 @@ class Supervisor:
         for worker in self._workers.values():
             if not worker.ready:
                 selector.register(worker.readiness, selectors.EVENT_READ, worker)
-        nearest = min(moments, default=math.inf)
+        nearest = 0.0 if self._renewal_wanted else min(moments, default=math.inf)
         events = selector.select(None if nearest == math.inf else max(0.0, nearest - monotonic()))
         for key in [key for key in selector.get_map().values() if key.data]:
             selector.unregister(key.fileobj)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -484,3 +485,16 @@ def test_targets_that_are_probed_alike_are_one() -> None:
 
     assert 1 == len({one, replace(one, interval=60.0), replace(one, key="another")})
     assert 4 == len({one, replace(one, address="::1"), replace(one, check=TcpCheck(81)), replace(one, timeout=1.0)})
+
+
+async def test_a_shortage_of_this_machine_tells_nothing_of_the_target() -> None:
+    """Without a file descriptor to spare there is no result, and no endpoint goes down for it."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 1, limits[1]))
+    try:
+        with pytest.raises(probing.Shortage):
+            await probe(Target("127.0.0.1", TcpCheck(1), timeout=2.0, interval=5.0, key=""))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.close(used[0])

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -18,9 +20,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MOST_CONNECTIONS = 64
 IDLE_TIME = 5.0  # s without a request, or with one whose headers are not all there
 WRITE_TIME = 10.0  # s for a client to read a part of its answer
+LAST_WORD = 1.0  # s for the first request of those who have connected, when the end comes
 GRACE = 2.0  # s for answers that are on their way when the end comes
 
+_LOOK = 0.02  # s
+
 _log = logging.getLogger("geodns.admin.http")
+
+
+@dataclass(slots=True, eq=False)
+class _Guest:
+    """A connection, and whether a request has come over it."""
+
+    transport: asyncio.WriteTransport
+    was_heard: bool = False
 
 
 async def serve(app: ASGIApp, sock: socket.socket, shutdown: asyncio.Event) -> None:
@@ -29,21 +42,30 @@ async def serve(app: ASGIApp, sock: socket.socket, shutdown: asyncio.Event) -> N
     No signal handler is installed, and no process started: it may run beside other tasks, in a process that was forked.
     """
     context = WorkerContext(None)
-    connections: dict[asyncio.Task[None], asyncio.WriteTransport] = {}
+    connections: dict[asyncio.Task[None], _Guest] = {}
     listening = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
     server = await asyncio.start_server(partial(_connected, app, _settings(), context, connections), sock=listening)
     try:
         await shutdown.wait()
     finally:
         server.close()
+        await _all_heard(connections)
         await context.terminated.set()  # those that are idle end now
         if connections:
             await asyncio.wait(connections, timeout=GRACE)
-        for transport in connections.values():
-            transport.abort()
+        for guest in connections.values():
+            guest.transport.abort()
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _all_heard(connections: Mapping[asyncio.Task[None], _Guest]) -> None:
+    """Wait a moment for who was let in and has asked nothing yet: to close a connection unread would reset it."""
+    for _ in range(round(LAST_WORD / _LOOK)):
+        await asyncio.sleep(_LOOK)  # also for those whose task has not begun
+        if all(guest.was_heard for guest in connections.values()):
+            return
 
 
 def _settings() -> Config:
@@ -60,7 +82,7 @@ async def _connected(
     app: ASGIApp,
     settings: Config,
     context: WorkerContext,
-    connections: dict[asyncio.Task[None], asyncio.WriteTransport],
+    connections: dict[asyncio.Task[None], _Guest],
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
@@ -72,9 +94,9 @@ async def _connected(
     if task is None or len(connections) >= MOST_CONNECTIONS:
         writer.transport.abort()
         return
-    connections[task] = writer.transport
+    connections[task] = guest = _Guest(writer.transport)
     try:
-        wrapped = wrap_app(_timed(app, writer.transport), 0, "asgi")  # type: ignore[arg-type]  # ASGI in other words
+        wrapped = wrap_app(_timed(app, guest), 0, "asgi")  # type: ignore[arg-type]  # ASGI in other words
         await _Connection(wrapped, asyncio.get_running_loop(), settings, context, LifespanState({}), reader, writer)
     except Exception as error:  # nonsense of the peer over which Hypercorn stumbles
         _log.debug("admin: connection given up: %r", error)
@@ -99,12 +121,14 @@ async def _stay(_request: object) -> None:
     """Look for no other protocol in a request."""
 
 
-def _timed(app: ASGIApp, transport: asyncio.WriteTransport) -> ASGIApp:
+def _timed(app: ASGIApp, guest: _Guest) -> ASGIApp:
     """The application, whose client must read: Hypercorn would wait for ever."""
 
     async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+        guest.was_heard = True
+
         async def timed_send(message: Message) -> None:
-            timer = asyncio.get_running_loop().call_later(WRITE_TIME, transport.abort)
+            timer = asyncio.get_running_loop().call_later(WRITE_TIME, guest.transport.abort)
             try:
                 await send(message)
             finally:

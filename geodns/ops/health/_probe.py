@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import time
@@ -35,8 +36,15 @@ _told: set[str] = set()
 """Faults of our own that were logged: a probe comes back every few seconds, its traceback need not."""
 
 
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Shortage(Exception):
+    """This machine lacks what a check needs, such as a file descriptor: that tells nothing of the target."""
+
+
 async def probe(target: Target) -> Result:
-    """Check once, on a fresh connection, within `target.timeout` seconds; any failure becomes a result."""
+    """Check once, on a fresh connection, within `target.timeout` seconds; any failure becomes a result. Raises Shortage."""
     started = time.monotonic()
     expires, detail, error = None, "", ""
     try:
@@ -44,8 +52,10 @@ async def probe(target: Target) -> Result:
             passed = await _check(target)
         expires, detail = passed.certificate_expires, passed.detail
     except Failed as failed:
+        _refuse_shortage(failed)
         expires, error = failed.certificate_expires, str(failed)
     except Exception as fault:
+        _refuse_shortage(fault)
         if limit.expired():
             error = f"timed out after {target.timeout:g} s"
         elif isinstance(fault, OSError):
@@ -54,6 +64,15 @@ async def probe(target: Target) -> Result:
             error = f"fault of this program: {type(fault).__name__}: {fault}"
             _tell(target, error)
     return Result(not error, error, time.monotonic() - started, expires, detail)
+
+
+def _refuse_shortage(fault: BaseException) -> None:
+    """Raise Shortage if that is what is behind a fault."""
+    cause: BaseException | None = fault
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _SHORT:
+            raise Shortage(sentence(cause)) from fault
+        cause = cause.__cause__ or cause.__context__
 
 
 async def _check(target: Target) -> Passed:

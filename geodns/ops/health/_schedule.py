@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geodns.ops.health._external import Board, Posted, Reading, read
-from geodns.ops.health._probe import probe
+from geodns.ops.health._probe import Shortage, probe
 from geodns.ops.health._values import ExternalCheck, NoCheck, NoState, Result, Target
 
 log = logging.getLogger("geodns.health")
@@ -21,6 +21,7 @@ Report = Callable[[Target, Result | NoState], None]
 
 _JITTER = 0.1
 _FIRST_ROUND = 5.0  # seconds over which first probes are spread at most: nobody is to wait a minute for a server to be ready
+_SHORTAGE_EVERY = 60.0  # seconds
 _LOOK_OUTSIDE = 1.0  # seconds between looks at watched files and at the age of external states
 
 
@@ -57,6 +58,7 @@ class Prober:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._board = Board(self._tell)
         self._look = asyncio.Event()
+        self._told_shortage = -_SHORTAGE_EVERY
         self.pending_first = 0
         """Targets that were not probed yet since they were added; external states do not count, they may never come."""
         self.lateness = 0.0
@@ -156,15 +158,26 @@ class Prober:
 
     async def _probe(self, watched: _Watched, started: float) -> None:
         target = watched.target
-        result = await probe(target)
+        try:
+            result: Result | None = await probe(target)
+        except Shortage as shortage:
+            result = None
+            self._tell_shortage(shortage)
         watched.task = None
         if self._watched.get(target) is not watched:
             return
-        self.pending_first -= not watched.probed
-        watched.probed = True
         pause = watched.target.interval * self._chance.uniform(1 - _JITTER, 1 + _JITTER)
         self._enter(watched, max(started + pause, time.monotonic()))
-        self._tell(watched.target, result)
+        if result:
+            self.pending_first -= not watched.probed
+            watched.probed = True
+            self._tell(watched.target, result)
+
+    def _tell_shortage(self, shortage: Shortage) -> None:
+        """Once a minute: what this machine lacks says nothing of any target, so all stay what they were."""
+        if time.monotonic() >= self._told_shortage + _SHORTAGE_EVERY:
+            self._told_shortage = time.monotonic()
+            log.error("checks cannot be made here, so every endpoint stays what it was: %s", shortage)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
