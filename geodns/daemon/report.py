@@ -48,15 +48,15 @@ class Report:
     last_reload: Reload | None = None
 
     def note_reload(
-        self, began: float, problems: Sequence[Problem], *, accepted: bool, planned: dict[str, object] | None = None
+        self, seconds: float, problems: Sequence[Problem], *, accepted: bool, planned: dict[str, object] | None = None
     ) -> None:
-        """Remember how a reload went that began at this Unix time, and what it has changed: the first of each kind."""
+        """Remember how a reload went that took so long, and what it has changed: the first of each kind."""
         self.attempts += 1
         self.refused += not accepted
         if accepted:
             self.loaded_at = time()
         kept = _cut(planned, _LISTED[0])
-        self.last_reload = Reload(began, accepted, time() - began, tuple(map(problem_json, problems[:_MOST])), kept)
+        self.last_reload = Reload(time() - seconds, accepted, seconds, tuple(map(problem_json, problems[:_MOST])), kept)
 
     def note_workers(self, supervisor: server.Supervisor) -> bool:
         """Take over which process is in which slot, and whether all of them answer; says whether anything is new."""

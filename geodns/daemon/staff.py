@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
-from time import time
+from time import monotonic, time
 
 from geodns import answer, server
 from geodns.daemon import gates, keeping, pooling
@@ -22,7 +22,7 @@ from geodns.daemon.report import CAPACITY, Report
 from geodns.daemon.responder import Responder
 from geodns.ops import logs, notify
 from geodns.ops.config import Config
-from geodns.problem import Problem, ProblemsFound
+from geodns.problem import Problem, ProblemsFound, Severity
 
 _PUBLISHED_EVERY = 1.0  # s
 
@@ -68,7 +68,11 @@ class Staff:
         given = notify.listen_fds(os.getpid())
         self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers, given=given)
         known, found = keeping.recall(config, time())
-        keeping.hand_over(known, self._notebook)
+        try:
+            keeping.hand_over(known, self._notebook)
+        except ValueError as fault:
+            found.append(Problem("", 0, f"the remembered state is not used: {fault}", "", Severity.WARNING))
+            keeping.hand_over(keeping.NOTHING, self._notebook)
         return [*problems, *found, *unwritable(config), *self._door.open(config)]
 
     def serve(self, hung_up: Callable[[], bool] = lambda: False) -> None:
@@ -105,7 +109,7 @@ class Staff:
             self._notifier.ready("reloaded, or not: see the log")
 
     def _renew(self, generation: int) -> server.Crew | None:
-        began, forced = time(), self._wish.read() == FORCE
+        began, forced = monotonic(), self._wish.read() == FORCE
         self._wish.write(b"")
         try:
             loaded = load(self.loaded.path)
@@ -119,7 +123,7 @@ class Staff:
         except Exception as fault:
             say_refused(fault, generation)
             problems = fault.problems if isinstance(fault, ProblemsFound) else (Problem("", 0, f"a fault of our own: {fault}"),)
-            self._report.note_reload(began, problems, accepted=False)
+            self._report.note_reload(monotonic() - began, problems, accepted=False)
             self._report.write(self._slate)
             return None
         say_loaded(loaded, generation + 1, [*planned.problems, *warnings])
@@ -128,7 +132,7 @@ class Staff:
         gates.say_if_workers_change(loaded.config, self._workers)
         self.loaded = loaded
         self._report.listening = tuple(self.listening())
-        self._report.note_reload(began, [*loaded.warnings, *warnings], accepted=True, planned=told)
+        self._report.note_reload(monotonic() - began, [*loaded.warnings, *warnings], accepted=True, planned=told)
         self._report.write(self._slate)
         return self._crew(loaded, *made)
 
