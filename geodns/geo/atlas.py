@@ -207,7 +207,7 @@ class Atlas:
         unusable = (state == State.ANYCAST) | (state == State.SPECIAL) | (state == State.EMBEDDED)
         for name, kind in zip(_ATTRIBUTES, _KINDS, strict=True):
             column[name][unusable if kind in kinds else slice(None)] = 0
-        column["spot"][unusable] = 0
+        column["spot"][state != State.LOCATED] = 0
         net[hidden > 0] = named[hidden > 0] = 0  # what is looked up as IPv4 is nobody's network of IPv6
         return _narrowed(_Columns(starts, {**column, "state": state, "named": named, "net": net}))
 

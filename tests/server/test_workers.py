@@ -155,7 +155,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process that is nobody's child here still runs."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return False
 
 

@@ -273,6 +273,7 @@ User=
 ProtectHome=no
 ReadOnlyPaths=
 BindPaths={directory}
+BindReadOnlyPaths={interpreter} {repository}
 """
 
 
@@ -290,7 +291,8 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]
     (units / "geodns.service.d").mkdir()
     (units / "geodns.service.d/hasty.conf").write_text(HASTY)
     if request.param == SYSTEM:
-        (units / "geodns.service.d/private.conf").write_text(FOR_SYSTEM.format(directory=tmp_path))
+        private = FOR_SYSTEM.format(directory=tmp_path, interpreter=sys.prefix, repository=REPOSITORY)
+        (units / "geodns.service.d/private.conf").write_text(private)
     # Of the environment only what is named: a socket of the systemd around must not be found.
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": "/run/user/0", "LC_ALL": "C.UTF-8"}
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "--norc"]
