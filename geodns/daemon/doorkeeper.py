@@ -201,6 +201,25 @@ async def _serve(keeper: Doorkeeper, door: Door, ended: asyncio.Event) -> None:
     await admin.serve(admin.application(keeper, access), door.sock, ended)
 
 
+_ERRORS = (
+    ("refused", ("refused", "reset")),
+    ("timeout", ("timed out",)),
+    ("certificate", ("certificate", "TLS")),
+    ("status", ("status 1", "status 2", "status 3", "status 4", "status 5")),
+    ("body", ("body",)),
+    ("answer", ("DNS", "rcode", "response code")),
+    ("exit", ("exit",)),
+    ("unreachable", ("unreachable", "no route", "resolved")),
+)
+
+
+def error_kind(sentence: str) -> str:
+    """What a check's error is counted as, so that its words make no labels; an exit status is none of HTTP's."""
+    if not sentence or sentence.startswith("exit"):
+        return "exit" if sentence else "none"
+    return next((kind for kind, words in _ERRORS if any(word in sentence for word in words)), "other")
+
+
 class Doorkeeper:
     """What is asked at the door, and answered from what this process knows: see `admin.Keeper`."""
 
@@ -553,6 +572,7 @@ class Doorkeeper:
             ("geodns_check_duration_seconds", state.last.seconds),
             ("geodns_check_last_change_timestamp_seconds", state.since),
             ("geodns_check_transitions_total", state.transitions),
+            ("geodns_check_last_error", error_kind(state.last.error)),
             ("geodns_check_failures_total", self.keeping.failures.get(seat.key, 0)),
             *([("geodns_check_certificate_expiry_timestamp_seconds", expires)] if expires is not None else []),
         ]

@@ -124,6 +124,12 @@ _FAMILIES = (
         "geodns_check_last_change_timestamp_seconds", Kind.GAUGE, "When the address last changed state, in Unix time.", _ADDRESS
     ),
     Family("geodns_check_transitions_total", Kind.COUNTER, "Changes of the address's state.", _ADDRESS),
+    Family(
+        "geodns_check_last_error",
+        Kind.GAUGE,
+        "1 for the kind of error that the last check of the address ended with, none if it succeeded.",
+        (*_ADDRESS, "error"),
+    ),
     Family("geodns_check_failures_total", Kind.COUNTER, "Checks of the address that failed.", _ADDRESS),
     Family(
         "geodns_check_certificate_expiry_timestamp_seconds",

@@ -14,7 +14,7 @@ from geodns import answer, server
 from geodns.daemon import doorkeeper as room
 from geodns.daemon import load
 from geodns.daemon.counting import Counts
-from geodns.daemon.doorkeeper import Door, Doorkeeper, Shared
+from geodns.daemon.doorkeeper import Door, Doorkeeper, Shared, error_kind
 from geodns.daemon.keeping import NOTEBOOK, NOTHING, Keeping, hand_over
 from geodns.daemon.report import Report
 from geodns.ops import config as configuration
@@ -88,3 +88,23 @@ def test_a_door_that_stays_where_it_is_stays_locked(tmp_path: Path) -> None:
 
     assert [0, 1] == list(map(len, problems))
     assert (TOKEN, True) == (token, bool(where))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind"),
+    [
+        ("", "none"),
+        ("connection refused", "refused"),
+        ("timed out after 2 s", "timeout"),
+        ("status 503, expected 200 or 204", "status"),
+        ("body lacks 'ok'", "body"),
+        ("certificate expired 3 days ago", "certificate"),
+        ("DNS answer 192.0.2.1, expected 192.0.2.2", "answer"),
+        ("exit status 2: no such file", "exit"),
+        ("network is unreachable", "unreachable"),
+        ("down, as posted", "other"),
+    ],
+)
+def test_errors_of_checks_are_counted_by_kind(sentence: str, kind: str) -> None:
+    """Whatever words a peer makes up, there are few labels."""
+    assert kind == error_kind(sentence)
