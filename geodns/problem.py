@@ -28,6 +28,16 @@ class Problem:
     remedy: str = ""
     severity: Severity = Severity.ERROR
 
+    def as_json(self) -> dict[str, object]:
+        """A plain object for programs."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "severity": self.severity.value,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         kind = "" if self.severity is Severity.ERROR else f"{self.severity}: "

@@ -187,6 +187,11 @@ class Pool:
         in_order = self.steering in {Steering.NEAREST, Steering.REGION, Steering.FAILOVER}
         return in_order and any(endpoint.capacity for endpoint in self.endpoints)
 
+    def chances(self, endpoints: Sequence[int]) -> list[tuple[int, float]]:
+        """How likely each of these endpoints is the first in an answer, if one is drawn among them."""
+        total = sum(self.endpoints[number].weight for number in endpoints)
+        return [(number, self.endpoints[number].weight / total if total else 1 / len(endpoints)) for number in endpoints]
+
     def has_family(self, rdtype: int) -> bool:
         """Whether any endpoint has an address of this type."""
         return any(address.rdtype == rdtype for endpoint in self.endpoints for address in endpoint.addresses)

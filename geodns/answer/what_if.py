@@ -263,9 +263,8 @@ def _parts(pool: Pool, candidates: Candidates) -> Parts:
     """How likely each endpoint is the first in an answer."""
     parts = [0.0] * (len(pool.endpoints) + 1)
     for share in candidates.shares:
-        total = sum(pool.endpoints[number].weight for number in share.endpoints)
-        for number in share.endpoints:
-            parts[number] += share.portion * (pool.endpoints[number].weight / total if total else 1 / len(share.endpoints))
+        for number, chance in pool.chances(share.endpoints):
+            parts[number] += share.portion * chance
     if not candidates.shares:
         parts[-1] = 1.0
     return tuple(parts)

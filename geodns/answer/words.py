@@ -24,7 +24,7 @@ def pool_json(selection: PoolSelection) -> dict[str, Any]:
         "candidates": [
             {"endpoint": pool.label(number), "share": round(share.portion * part, 4), "addresses": _addresses(selection, number)}
             for share in candidates.shares
-            for number, part in _parts(pool, share.endpoints)
+            for number, part in pool.chances(share.endpoints)
         ],
         "passed": [{"endpoint": pool.label(number), "why": why} for number, why in candidates.passed],
     }
@@ -50,7 +50,7 @@ def pool_steps(selection: PoolSelection, location: Location | None) -> list[str]
     steps += [
         f"{pool.label(number)} takes {share.portion * part:.1%} of such clients (weight {pool.endpoints[number].weight})"
         for share in candidates.shares
-        for number, part in _parts(pool, share.endpoints)
+        for number, part in pool.chances(share.endpoints)
         if len(candidates.shares) > 1 or len(share.endpoints) > 1
     ]
     if selection.rdatas:
@@ -82,12 +82,6 @@ def _placed(pool: Pool, number: int, here: Spot | None) -> str:
 
 def _bands(selection: PoolSelection) -> tuple[tuple[int, ...], ...]:
     return selection.steered.bands(selection.climb.outcome)
-
-
-def _parts(pool: Pool, endpoints: tuple[int, ...]) -> list[tuple[int, float]]:
-    """How likely each endpoint is the first in an answer, out of its share."""
-    total = sum(pool.endpoints[number].weight for number in endpoints)
-    return [(number, pool.endpoints[number].weight / total if total else 1 / len(endpoints)) for number in endpoints]
 
 
 def _addresses(selection: PoolSelection, number: int) -> list[str]:

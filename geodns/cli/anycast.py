@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from geodns import daemon, geo, wire
+from geodns.cli.geography import atlas_of, place_of
 from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
 from geodns.geo import discs, evidence, pings
 from geodns.geo.countries import countries
@@ -63,9 +64,9 @@ def classify(
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether addresses are anycast: evidence with source, date, strength and caveat, and a verdict, never "unicast"."""
-    places = [_place(text) for text in addresses]
+    places = [place_of(text) for text in addresses]
     look = _look(port, ports, timeout, here, resolver)
-    atlas = _atlas(config_path(config))
+    atlas = atlas_of(config_path(config))
     known = _known(atlas)
     try:
         live = _probed(addresses, places, known, look) if probe else [[] for _ in addresses]
@@ -131,26 +132,6 @@ def _resolver(text: str) -> anycast.Server | None:
     except configuration.BadListen as error:
         usage(f"{error}; write an address, or 192.0.2.1:53")
     return anycast.Server(listen.host, listen.port)
-
-
-def _place(text: str) -> geo.Place:
-    try:
-        address = ip_address(text)
-    except ValueError as error:
-        usage(str(error))
-    return geo.place_of(address.version, int(address))
-
-
-def _atlas(path: Path) -> geo.Atlas:
-    problems: list[Problem] = []
-    try:
-        atlas = daemon.load_atlas(configuration.load(path), problems)
-    except ProblemsFound as found:
-        refuse(found.problems)
-    if errors(problems):
-        refuse(problems)
-    show_problems(problems)
-    return atlas
 
 
 def _known(atlas: geo.Atlas) -> evidence.Known:
@@ -256,7 +237,7 @@ def sweep(
 ) -> None:
     """Ask a server for clients of many countries, and tell: DNS steering, anycast, regional anycast, or neither."""
     owner = _name(name)
-    atlas = _atlas(config_path(config))
+    atlas = atlas_of(config_path(config))
     try:
         subnets = [_subnet(atlas, text) for text in subnet] if subnet else list(evidence.client_prefixes())
 
@@ -277,7 +258,7 @@ def _tell_sweep(
     owner: str, rdtype: str, labels: Sequence[str], answers: Sequence[anycast.Answer], known: evidence.Known, *, as_json: bool
 ) -> None:
     addresses = sorted({text for answer in answers for text in answer.data if _is_address(text)})
-    classified = [evidence.classify(text, _place(text), known) for text in addresses]
+    classified = [evidence.classify(text, place_of(text), known) for text in addresses]
     trusted = (evidence.Verdict.DESIGNATED, evidence.Verdict.LISTED)
     listed = {found.address for found in classified if found.verdict in trusted}
     steering, reason = evidence.steering(

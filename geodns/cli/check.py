@@ -13,7 +13,6 @@ from geodns.cli.output import (
     ConfigOption,
     JsonOption,
     config_path,
-    problem_json,
     say,
     say_json,
     show_problems,
@@ -40,7 +39,7 @@ def check(
     except ProblemsFound as found:
         problems = found.problems
     if as_json:
-        say_json({"problems": [problem_json(problem) for problem in problems], "summary": _summary(loaded) if loaded else None})
+        say_json({"problems": [problem.as_json() for problem in problems], "summary": _summary(loaded) if loaded else None})
     else:
         show_problems(problems, to_stderr=False)
         _show(loaded, problems)

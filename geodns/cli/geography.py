@@ -32,8 +32,8 @@ def lookup(
     as_json: JsonOption = False,
 ) -> None:
     """Tell where addresses are, who says so, and whether that may be believed: an anycast address has no place."""
-    places = [_place(text) for text in addresses]
-    atlas = _atlas(config_path(config))
+    places = [place_of(text) for text in addresses]
+    atlas = atlas_of(config_path(config))
     try:
         located = [atlas.locate(place) for place in places]
     except geo.BadDatabase as error:
@@ -55,7 +55,8 @@ def lookup(
         typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
 
 
-def _place(text: str) -> geo.Place:
+def place_of(text: str) -> geo.Place:
+    """An address as what is looked up; wrong usage if it is none."""
     try:
         address = ip_address(text)
     except ValueError as error:
@@ -63,7 +64,8 @@ def _place(text: str) -> geo.Place:
     return geo.place_of(address.version, int(address))
 
 
-def _atlas(path: Path) -> geo.Atlas:
+def atlas_of(path: Path) -> geo.Atlas:
+    """The databases, networks and lists of a configuration; every problem is shown, and an error ends the command."""
     problems: list[Problem] = []
     try:
         atlas = daemon.load_atlas(configuration.load(path), problems)

@@ -77,17 +77,6 @@ def show_problems(problems: Iterable[Problem], *, to_stderr: bool = True) -> Non
         console.print(str(problem), style="red" if problem.is_error else "yellow")
 
 
-def problem_json(problem: Problem) -> dict[str, object]:
-    """A problem for programs."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "severity": problem.severity.value,
-        "message": problem.message,
-        "remedy": problem.remedy,
-    }
-
-
 def refuse(problems: Sequence[Problem], so: str = "") -> NoReturn:
     """Show every problem, say how many there are and what follows from it, and end with exit code 1."""
     show_problems(problems)

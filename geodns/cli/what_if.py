@@ -82,7 +82,7 @@ def _foretold(
     if ipv6 and not pool.has_family(wire.Type.AAAA):
         usage(f"--ipv6: pool {name} has no IPv6 address")
     regions = {region: tuple(map(geo.parse_place, selectors)) for region, selectors in config.regions.items()}
-    before, after = (pooling.standings(config, {}, each, 0.0) for each in (Overrides(), said))
+    before, after = (pooling.standings(pooling.seats(config), {}, each, 0.0) for each in (Overrides(), said))
     try:
         told = foretell(pool, atlas, regions, (before, after), version, amounts)
     except NoUsers as error:

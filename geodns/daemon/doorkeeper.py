@@ -384,8 +384,8 @@ class Doorkeeper:
         pool = self.loaded.config.pools[pool_name]
         endpoints = [self._endpoint(pool_name, endpoint) for endpoint in pool.sites[site]]
         eligible = sum(any(address["eligible"] for address in endpoint["addresses"]) for endpoint in endpoints)
-        first = pool.sites[site][0]
-        place = {"latitude": first.latitude, "longitude": first.longitude}
+        spot = pooling.spot(pool.sites[site])
+        place = {"latitude": spot.latitude if spot else None, "longitude": spot.longitude if spot else None}
         return {"name": site, "up": eligible >= pool.min_up, **place, "endpoints": endpoints}
 
     def _endpoint(self, pool: str, endpoint: Any) -> Json:
@@ -436,7 +436,7 @@ class Doorkeeper:
         except (dns.exception.DNSException, ValueError) as error:
             raise ValueError(f"'{rdtype}' is no record type") from error
         asker = loading.asker_of(client, ecs, resolver)
-        moment = pooling.moment(self.loaded.config, self.keeping.states, self.keeping.words, time())
+        moment = pooling.moment(self.keeping.seats, self.keeping.states, self.keeping.words, time())
         return answer.explain(self.loaded.snapshot, wire.from_text(name), number, asker, moment).as_json()
 
     def alive(self) -> list[str]:

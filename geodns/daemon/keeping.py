@@ -102,7 +102,7 @@ def remembered_moment(config: Config) -> tuple[answer.Moment, float]:
     """The standings that a daemon has written last, with reasons, and their age in seconds: infinite where none is fresh."""
     now = time()
     known, age = _look(config, now) if config.pools and config.server.state else (NOTHING, inf)
-    return pooling.moment(config, known.states, known.overrides, now), age
+    return pooling.moment(pooling.seats(config), known.states, known.overrides, now), age
 
 
 def _look(config: Config, now: float) -> tuple[Remembered, float]:
@@ -253,7 +253,7 @@ class Keeping:
     def _show(self, *, anyway: bool = False) -> None:
         """Put the standings on the board, for the processes that answer; `anyway` tells them even if nothing is new there."""
         now = time()
-        self._octets[:] = bytes(pooling.standing(seat, self.states, self.words, now).octet for seat in self.seats)
+        self._octets[:] = pooling.standings(self.seats, self.states, self.words, now)
         self._board.write(bytes(self._octets), anyway=anyway)
 
     def _save(self, *, anyway: bool = False) -> None:

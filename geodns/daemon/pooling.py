@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -136,7 +136,7 @@ def _pool(name: str, pool: configuration.Pool, sites: tuple[str, ...], endpoints
         name,
         answer.Steering(pool.steering),
         sites,
-        tuple(_spot(pool.sites[site]) for site in sites),
+        tuple(spot(pool.sites[site]) for site in sites),
         endpoints,
         pool.answers,
         pool.ttl,
@@ -146,7 +146,7 @@ def _pool(name: str, pool: configuration.Pool, sites: tuple[str, ...], endpoints
     )
 
 
-def _spot(endpoints: tuple[configuration.Endpoint, ...]) -> geo.Spot | None:
+def spot(endpoints: tuple[configuration.Endpoint, ...]) -> geo.Spot | None:
     """Where a site is: where the first of its endpoints is that says so."""
     for endpoint in endpoints:
         if endpoint.latitude is not None and endpoint.longitude is not None:
@@ -154,9 +154,9 @@ def _spot(endpoints: tuple[configuration.Endpoint, ...]) -> geo.Spot | None:
     return None
 
 
-def standings(config: Config, states: Mapping[str, health.State], overrides: Overrides, now: float) -> bytes:
+def standings(found: Sequence[Seat], states: Mapping[str, health.State], overrides: Overrides, now: float) -> bytes:
     """One octet for each seat: what checks and the operator say of it."""
-    return bytes(standing(seat, states, overrides, now).octet for seat in seats(config))
+    return bytes(standing(seat, states, overrides, now).octet for seat in found)
 
 
 def standing(seat: Seat, states: Mapping[str, health.State], overrides: Overrides, now: float) -> answer.Standing:
@@ -169,10 +169,10 @@ def standing(seat: Seat, states: Mapping[str, health.State], overrides: Override
     return answer.Standing(_HEALTH[state.health], pending=state.pending > 0, word=word)
 
 
-def moment(config: Config, states: Mapping[str, health.State], overrides: Overrides, now: float) -> answer.Moment:
+def moment(found: Sequence[Seat], states: Mapping[str, health.State], overrides: Overrides, now: float) -> answer.Moment:
     """The standings with the reasons for them, for explanations; nothing is drawn."""
     notes = {}
-    for seat in seats(config):
+    for seat in found:
         state, said = states.get(seat.key), overrides.word_for(seat.path, now)
         if said:
             until = f" until {datetime.fromtimestamp(said.until, UTC).strftime('%Y-%m-%d %H:%M:%SZ')}" if said.until else ""
@@ -182,7 +182,7 @@ def moment(config: Config, states: Mapping[str, health.State], overrides: Overri
         elif state and state.last and state.last.error:
             since = datetime.fromtimestamp(state.since, UTC).strftime("%H:%M:%SZ")
             notes[seat.slot] = f"{state.last.error}, since {since}"
-    return answer.Moment(standings(config, states, overrides, now), notes=notes)
+    return answer.Moment(standings(found, states, overrides, now), notes=notes)
 
 
 def tree(config: Config) -> dict[str, dict[str, list[str]]]:
@@ -200,10 +200,3 @@ def by_target(found: list[Seat]) -> dict[health.Target, list[Seat]]:
         if seat.target is not None:
             grouped.setdefault(seat.target, []).append(seat)
     return grouped
-
-
-def labels(config: Config) -> Iterator[tuple[str, str, str]]:
-    """Pool, site and endpoint of every endpoint."""
-    for name, pool in config.pools.items():
-        for endpoint in pool.endpoints:
-            yield name, endpoint.site, endpoint.name

@@ -56,7 +56,9 @@ class Report:
         if accepted:
             self.loaded_at = time()
         kept = _cut(planned, _LISTED[0])
-        self.last_reload = Reload(time() - seconds, accepted, seconds, tuple(map(problem_json, problems[:_MOST])), kept)
+        self.last_reload = Reload(
+            time() - seconds, accepted, seconds, tuple(problem.as_json() for problem in problems[:_MOST]), kept
+        )
 
     def note_workers(self, supervisor: server.Supervisor) -> bool:
         """Take over which process is in which slot, and whether all of them answer; says whether anything is new."""
@@ -98,8 +100,3 @@ def read(slate: server.Slate) -> Report:
     if last:
         last["problems"] = tuple(last["problems"])
     return Report(**told, last_reload=Reload(**last) if last else None)
-
-
-def problem_json(problem: Problem) -> dict[str, object]:
-    """A problem as a plain object."""
-    return {**asdict(problem), "severity": problem.severity.name.lower()}

@@ -149,7 +149,7 @@ class Staff:
     def _made(self, loaded: Loaded) -> tuple[Responder, server.Board]:
         """The compiled answers of a load, and the board on which they look for standings, as they are known now."""
         known = keeping.from_notebook(self._notebook, loaded.config)
-        standings = pooling.standings(loaded.config, known.states, known.overrides, time())
+        standings = pooling.standings(pooling.seats(loaded.config), known.states, known.overrides, time())
         board = server.Board(len(standings))
         board.write(standings)
         return Responder(loaded.snapshot, board, self._ledger), board

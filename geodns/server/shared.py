@@ -24,7 +24,7 @@ class NoRow(OSError):
 class Tally:
     """Counters of many processes, a row for each that lives and one for all that are gone; the sum over rows only grows.
 
-    `words` is how many different counters there can be. Memory that is never written costs nothing.
+    `words` is how many different counters there can be. Memory costs nothing until it is written, or its row given back.
     """
 
     def __init__(self, rows: int, words: int) -> None:

@@ -56,7 +56,7 @@ def test_a_problem_for_programs_has_every_field() -> None:
         "severity": "error",
         "message": "is [wrong]",
         "remedy": "make it right",
-    } == output.problem_json(PROBLEMS[0])
+    } == PROBLEMS[0].as_json()
 
 
 @pytest.mark.parametrize(
