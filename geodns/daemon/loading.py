@@ -139,7 +139,7 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
     problems += found
     prefixes = list(anycast.shipped())
     for text in config.geo.anycast:
-        listed, found = anycast.read(config.path(text))
+        listed, found = anycast.read(config.path(text), keep_rest=config.geo.bad_lines == "skip")
         prefixes += listed
         problems += found
     networks = {ip_network(text): geo.Location(**place.model_dump()) for text, place in config.geo.networks.items()}

@@ -116,14 +116,14 @@ def read(path: Path, *, keep_rest: bool = False) -> tuple[list[AnycastPrefix], l
     2026/11/01/file), else in a comment. Parameters and result are those of `read_list`.
     """
     if "*" in str(path):
-        return _read_snapshots(path, _matched(path), keep_rest=keep_rest)
+        return _read_snapshots(path, matched(path), keep_rest=keep_rest)
     if path.is_dir():
-        return _read_snapshots(path, _matched(path / "*"), keep_rest=keep_rest)
+        return _read_snapshots(path, matched(path / "*"), keep_rest=keep_rest)
     return read_list(path, keep_rest=keep_rest)
 
 
-def _matched(pattern: Path) -> list[Path]:
-    """The files that a pattern names, no hidden ones, in order."""
+def matched(pattern: Path) -> list[Path]:
+    """The files that a path with `*` in it names, no hidden ones, in order; raises OSError where one cannot look."""
     parts = pattern.parts
     first = next(number for number, part in enumerate(parts) if "*" in part)
     start = Path(*parts[:first])

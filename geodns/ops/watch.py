@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from os import stat_result
 from pathlib import Path
 
+from geodns.geo.anycast import matched
+
 EVERY = 1.0
 """Seconds from look to look. Looking works on every file system, network and container mounts too; kernel events do not."""
 
@@ -27,7 +29,8 @@ Signs = Mapping[Path, Sign]
 
 
 def signs(paths: Iterable[Path]) -> Signs:
-    """How files look now. A directory stands for the files in it, but not for hidden ones and what editors keep aside.
+    """How files look now. A directory stands for the files in it, but not for hidden ones and what editors keep aside; a path
+    with `*` in it for the files that it names.
 
     Symbolic links are followed: a link that is put elsewhere is a change. Raises nothing: what cannot be looked at is not there.
     """
@@ -35,6 +38,9 @@ def signs(paths: Iterable[Path]) -> Signs:
 
 
 def _sign(path: Path) -> Sign:
+    if "*" in str(path):
+        looked = ((str(each), _look(each)) for each in _named(path))
+        return tuple((name, each.st_size, each.st_mtime_ns, each.st_ino) for name, each in looked if each)
     found = _look(path)
     if found is None:
         return ()
@@ -47,6 +53,14 @@ def _sign(path: Path) -> Sign:
     looked = ((name, _look(path / name)) for name in names if not name.startswith((".", "#")) and not name.endswith("~"))
     files = ((name, each.st_size, each.st_mtime_ns, each.st_ino) for name, each in looked if each and stat.S_ISREG(each.st_mode))
     return (("", 0, 0, found.st_ino), *files)
+
+
+def _named(path: Path) -> list[Path]:
+    """The files that a path stands for: itself, unless there is a `*` in it."""
+    try:
+        return matched(path) if "*" in str(path) else [path]
+    except OSError:
+        return []
 
 
 def _look(path: Path) -> stat_result | None:
@@ -76,8 +90,8 @@ class Watcher:
 
     def since(self, moment: float) -> tuple[Path, ...]:
         """Which files were written, renamed or replaced after this Unix time; for who has read them before watching them."""
-        looked = ((path, _look(path)) for path in self._known)
-        return tuple(sorted(path for path, found in looked if found and found.st_ctime > moment))
+        looked = ((path, _look(each)) for path in self._known for each in _named(path))
+        return tuple(sorted({path for path, found in looked if found and found.st_ctime > moment}))
 
     async def changed(self) -> tuple[Path, ...]:
         """Wait until files have changed and rest, and tell which of the paths; may be called again and again.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from geodns.daemon import DEMONSTRATION
+from geodns.geo import anycast
 from tests.cli.conftest import Run
 
 Write = Callable[..., Path]
@@ -74,6 +75,23 @@ def test_all_problems_of_all_files_come_at_once(run: Run, write: Write) -> None:
     assert 1 == told.code
     assert ["no.mmdb", "list.txt:1", "a.zone:4", "a.zone:5", "a.zone:5", "b.zone"] == places[:-1]
     assert "6 errors, 0 warnings" == told.out.splitlines()[-1]
+
+
+def test_bad_lines_of_a_list_are_left_out_only_where_that_is_wanted(run: Run, write: Write) -> None:
+    """With geo.bad_lines = "skip" a bad line is a warning, and the other lines count; without it refuses the load."""
+    wanted = 'geo.anycast = ["list.txt"]\n' + CONFIG
+    path = write(geodns_toml=wanted, a_zone=ZONE, list_txt="not a prefix\n192.0.2.0/24\n")
+    refused = run("check", path, "--json")
+    path.write_text('geo.bad_lines = "skip"\n' + wanted)
+    kept = run("check", path, "--json")
+    path.write_text('geo.bad_lines = "guess"\n' + wanted)
+    mistyped = run("check", path)
+
+    assert (1, ["error"]) == (refused.code, [each["severity"] for each in refused.json["problems"]])
+    assert (0, ["warning"]) == (kept.code, [each["severity"] for each in kept.json["problems"]])
+    assert len(anycast.shipped()) + 1 == kept.json["summary"]["anycast_prefixes"]
+    assert 1 == mistyped.code
+    assert "geo.bad_lines" in mistyped.out
 
 
 def test_problems_for_programs(run: Run, write: Write) -> None:

@@ -149,6 +149,23 @@ async def test_a_directory_stands_for_its_files(tmp_path: Path) -> None:
         assert (tmp_path,) == await asyncio.wait_for(watcher.changed(), DEADLINE)
 
 
+async def test_a_pattern_stands_for_the_files_that_it_names(tmp_path: Path) -> None:
+    """With `*` in a path, a new file that fits is a change, also in a directory that was not there; any other is none."""
+    pattern = tmp_path / "census" / "*" / "v4-*.txt"
+    began = 0.0
+    watcher = Watcher([pattern], SETTLE, every=EVERY)
+    async with waiting(watcher) as task:
+        (tmp_path / "census" / "2026-11-01").mkdir(parents=True)
+        (tmp_path / "census" / "2026-11-01" / "README").write_text("x")
+        await asyncio.sleep(5 * SETTLE)
+        assert not task.done()
+
+        (tmp_path / "census" / "2026-11-01" / "v4-1.txt").write_text("192.0.2.0/24")
+
+        assert (pattern,) == await asyncio.wait_for(task, DEADLINE)
+    assert (pattern,) == watcher.since(began)
+
+
 async def test_nothing_is_lost_between_reading_and_watching(tmp_path: Path) -> None:
     """A file that was written to after it was read counts as changed if the watcher is told how it looked then."""
     path = tmp_path / "zone"

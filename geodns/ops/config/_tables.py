@@ -148,6 +148,9 @@ class Geo(Table):
     anycast: Items[PathText] = Field(
         default=(), description="Lists of anycast prefixes besides the shipped one; they have no location."
     )
+    bad_lines: Literal["refuse", "skip"] = Field(
+        default="refuse", description="A bad line of a list refuses the load, or only that line is left out, with a warning."
+    )
     networks: dict[NetworkText, NetworkPlace] = Field(
         default_factory=dict, description="Networks whose place you know, by prefix; they win over all databases."
     )
