@@ -49,7 +49,7 @@ class Verdict(StrEnum):
 
 _MEANINGS = {
     Verdict.POLARISED: "routing brings it here, although another site is nearer and would be much faster",
-    Verdict.DETOUR: "no site is nearer, and yet the way is much longer than the distance explains",
+    Verdict.DETOUR: "the way here is much longer than the distance explains, and no site is so much nearer",
     Verdict.SLOW: "the way is much longer than to the pool's site; whether that is this one is not known without server.place",
     Verdict.MISPLACED: "it is not where the databases say, for light could not have been there and back in that time",
     Verdict.UNKNOWN: "it is not known where it is, or where the sites are, so nothing can be said",
@@ -144,7 +144,13 @@ def find(
         return Finding(Verdict.MISPLACED, f"{measured}, so within {within(trips):,.0f} km of here, and not {own:,.0f}")
     if fastest < plausible(min(known) + doubt) + GAIN:
         return Finding(Verdict.WELL, measured)
-    if kilometres is not None and (own is None or kilometres + doubt < own):
+    if kilometres is not None and (own is None or _is_drawn_away(fastest, own, kilometres, doubt)):
         expected = f"{measured}, {site} would be about {plausible(kilometres):.3g} ms"
         return Finding(Verdict.SLOW if own is None else Verdict.POLARISED, expected)
     return Finding(Verdict.DETOUR, f"{measured} for {own:,.0f} km")
+
+
+def _is_drawn_away(fastest: float, own: float, other: float, doubt: float) -> bool:
+    """Whether a bad round trip comes from the distance: it explains it, or light alone would gain much at the other site."""
+    explained = fastest < plausible(own + doubt) + GAIN
+    return other + doubt < own and (explained or own - other - doubt >= GAIN * KILOMETRES_PER_MILLISECOND)
