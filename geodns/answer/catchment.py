@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from geodns.answer.ladder import Client
-from geodns.answer.pools import Moment
-from geodns.answer.steering import Steered, select
+from geodns.answer.pools import Moment, Roll
+from geodns.answer.steering import Steered, choose
 from geodns.geo import Located, Place, Spot, State, distance
 from geodns.geo.discs import KILOMETRES_PER_MILLISECOND
 from geodns.geo.round_trips import RoundTrips
@@ -111,19 +111,30 @@ def within(trips: RoundTrips) -> float:
     return trips.fastest / 1000 * KILOMETRES_PER_MILLISECOND
 
 
-def instead(
-    steered: Steered, place: Place, at: Whereabouts | None, trips: RoundTrips, here: Spot | None, moment: Moment
-) -> Instead:
-    """Where a pool sends whoever asks from a network, by the rules and standings by which it answers, and what that would change.
+class Chooser:
+    """A pool at one moment, asked for many networks."""
 
-    `at` is where the network is and `here` where this instance is, None for unknown.
-    """
-    pool = steered.pool
-    client = Client(place)
-    rdtype = Type.A if pool.has_family(Type.A) else Type.AAAA
-    site, _, endpoint = select(steered, rdtype, client, steered.climb(client), moment).first.partition("/")
-    kilometres = at.to(pool.spots[pool.sites.index(site)]) if at and site else None
-    return Instead(pool.name, site, endpoint, kilometres, find(trips, at, here, site, kilometres))
+    def __init__(self, steered: Steered, moment: Moment) -> None:
+        self._steered = steered
+        self._moment = moment
+        self._rdtype = Type.A if steered.pool.has_family(Type.A) else Type.AAAA
+        self._roll = Roll(steered.pool, self._rdtype, moment.standings, moment.notes)
+
+    @property
+    def pool(self) -> str:
+        """Its name."""
+        return self._steered.pool.name
+
+    def instead(self, place: Place, at: Whereabouts | None, trips: RoundTrips, here: Spot | None) -> Instead:
+        """Where a network is sent, by the rules and standings by which queries from it are answered, and what that would change.
+
+        `at` is where the network is and `here` where this instance is, None for unknown.
+        """
+        pool, client = self._steered.pool, Client(place)
+        chosen = choose(self._steered, self._roll, self._rdtype, client, self._steered.climb(client), self._moment)
+        site, _, endpoint = chosen.first.partition("/")
+        kilometres = at.to(pool.spots[pool.sites.index(site)]) if at and site else None
+        return Instead(pool.name, site, endpoint, kilometres, find(trips, at, here, site, kilometres))
 
 
 def find(

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 RECORD = Struct("!BQI")
 """Version, the first address of the network (of IPv6 the upper 64 bits), microseconds."""
 
-NOTEBOOK = 16 << 20  # octets: what a keeper leaves for the next one
+NOTEBOOK = 32 << 20  # octets: what a keeper leaves for the next one
 _ROUND = 0.5  # seconds between looks into the funnel
 _PATIENCE = 0.05  # seconds of such a look: a tenth of a core, whatever comes in
 _SAVED_EVERY = 30.0  # seconds: so much of the list of networks is lost with a keeper that is killed, but no metric
@@ -89,7 +89,9 @@ class Catchment:
         self._lengths = [loaded.config.catchment.truncate_ipv4, loaded.config.catchment.truncate_ipv6]
         self._located: dict[round_trips.Prefix, geo.Located] = {}
         self._saved = monotonic()
+        self._has_news = False
         self._window = self._recalled()
+        self._unlocated = list(self._window.networks())
         self.why_off = why_off(loaded.config)
 
     def _recalled(self) -> round_trips.Window:
@@ -125,10 +127,13 @@ class Catchment:
             if monotonic() > due:
                 break
         self._arrivals.publish()
-        if monotonic() - self._saved > _SAVED_EVERY:
+        while self._unlocated and monotonic() <= due:  # so that nobody who asks has to wait for it
+            self._locate(self._unlocated.pop())
+        if self._has_news and monotonic() - self._saved > _SAVED_EVERY:
             self._save()
 
     def _note(self, prefix: round_trips.Prefix, microseconds: int) -> None:
+        self._has_news = True
         located = self._locate(prefix)
         self._arrivals.note(located.location.continent if located.state is geo.State.LOCATED else "", microseconds)
         self._arrivals.forgotten += self._window.note(prefix, microseconds)
@@ -144,7 +149,7 @@ class Catchment:
 
     def _save(self) -> None:
         """Leave for the next keeper what is known."""
-        self._saved = monotonic()
+        self._saved, self._has_news = monotonic(), False
         try:
             self._notebook.write(json.dumps({"lengths": self._lengths, "window": self._window.to_json()}).encode())
         except ValueError as error:
@@ -160,7 +165,7 @@ class Catchment:
 
         "" stands for all pools that send clients to what is near. Raises ValueError if there is no pool of that name.
         """
-        pools = self._pools(pool)
+        pools = [judgement.Chooser(steered, moment) for steered in self._pools(pool)]
         networks = self._window.networks()
         here = place_of_instance(self._config)
         forgotten = self._window.forgotten
@@ -176,10 +181,10 @@ class Catchment:
             "round_trips": sum(trips.count for trips in networks.values()),
             "forgotten": {"networks": forgotten[0], "round_trips": forgotten[1]},
             "place": {"latitude": here.latitude, "longitude": here.longitude} if here else None,
-            "pools": [steered.pool.name for steered in pools],
+            "pools": [each.pool for each in pools],
             "regions": self._regions(networks),
             "compared": len(enough),
-            "worst": [self._judged(prefix, trips, pools, here, moment) for prefix, trips in enough[:worst]],
+            "worst": [self._judged(prefix, trips, pools, here) for prefix, trips in enough[:worst]],
         }
 
     def _pools(self, name: str) -> list[answer.Steered]:
@@ -201,14 +206,13 @@ class Catchment:
         self,
         prefix: round_trips.Prefix,
         trips: round_trips.RoundTrips,
-        pools: list[answer.Steered],
+        pools: list[judgement.Chooser],
         here: geo.Spot | None,
-        moment: answer.Moment,
     ) -> Json:
         """One network: what was measured, where it is, where pools would send it, and the worst that follows."""
         located = self._locate(prefix)
         at = judgement.whereabouts(located, COUNTRY_TABLE)
-        instead = [judgement.instead(steered, _place(prefix), at, trips, here, moment) for steered in pools]
+        instead = [each.instead(_place(prefix), at, trips, here) for each in pools]
         order = list(judgement.Verdict)
         findings = [each.finding for each in instead] or [judgement.find(trips, at, here)]
         finding = min(findings, key=lambda each: order.index(each.verdict))

@@ -13,11 +13,11 @@ from geodns.answer.catchment import (
     EXACT,
     GAIN,
     ROUGH,
+    Chooser,
     Finding,
     Verdict,
     Whereabouts,
     find,
-    instead,
     plausible,
     whereabouts,
     within,
@@ -69,7 +69,7 @@ def test_a_network_is_sent_where_its_queries_are(client: str, told: dict[str, ob
     """Whoever is up, the site foretold for a network is that of the address which a client in it is answered."""
     moment = Moment(standings([EDGE], told))  # type: ignore[arg-type]
     answered = ask_at(WORLD, question("app.example.com A"), moment, client).answer
-    foretold = instead(WORLD.pools["edge"], place(client), at(client), trips(30.0), None, moment)
+    foretold = Chooser(WORLD.pools["edge"], moment).instead(place(client), at(client), trips(30.0), None)
     [address] = [
         text for server in SERVERS if server.label == f"{foretold.site}/{foretold.endpoint}" for text in server.addresses[:1]
     ]
@@ -81,7 +81,9 @@ def test_a_pool_of_ipv6_alone_is_asked_for_that() -> None:
     """Where no endpoint has an IPv4 address, the one that AAAA is answered with is meant."""
     pool = pool_of("edge", [Server("fra/a", ("2001:db8::1",)), Server("syd/c", ("2001:db8::3",))], steering=Steering.NEAREST)
     world = snapshot_of({"example.com.": ZONE}, databases=[PLACES], pools=[pool])
-    found = instead(world.pools["edge"], place("1.0.0.0"), at("1.0.0.0"), trips(30.0), None, Moment(standings([pool], {})))
+    found = Chooser(world.pools["edge"], Moment(standings([pool], {}))).instead(
+        place("1.0.0.0"), at("1.0.0.0"), trips(30.0), None
+    )
 
     assert ("syd", "c") == (found.site, found.endpoint)
     assert found.kilometres == pytest.approx(distance(Spot(-34.0, 150.0), SPOTS["syd"]))
@@ -90,7 +92,7 @@ def test_a_pool_of_ipv6_alone_is_asked_for_that() -> None:
 def test_what_has_no_place_has_no_distance() -> None:
     """Anycast, private and unknown networks are judged by nothing, and are still sent somewhere."""
     for client in ("9.9.9.0", "10.0.0.0", "2001:db8:1::"):
-        found = instead(WORLD.pools["edge"], place(client), at(client), trips(300.0), SPOTS["syd"], Moment())
+        found = Chooser(WORLD.pools["edge"], Moment()).instead(place(client), at(client), trips(300.0), SPOTS["syd"])
         assert (None, None, None, Verdict.UNKNOWN) == (at(client), found.kilometres, found.milliseconds, found.finding.verdict)
         assert "fra" == found.site
 

@@ -169,7 +169,7 @@ class Catchment(Table):
     window: float = Field(
         default=21_600.0, ge=60, le=2_592_000, description="Seconds that are looked back on: between half of this and all of it."
     )
-    networks: int = Field(default=4096, ge=256, le=65_536, description="Client networks that are remembered at most.")
+    networks: int = Field(default=4096, ge=256, le=16_384, description="Client networks that are remembered at most.")
     truncate_ipv4: int = Field(default=24, ge=8, le=24, description="Bits of an IPv4 address that make its network.")
     truncate_ipv6: int = Field(default=48, ge=16, le=48, description="Bits of an IPv6 address that make its network.")
 
