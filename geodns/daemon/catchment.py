@@ -90,14 +90,14 @@ class Catchment:
         self._located: dict[round_trips.Prefix, geo.Located] = {}
         self._saved = monotonic()
         self._has_news = False
+        self.why_off = why_off(loaded.config)
         self._window = self._recalled()
         self._unlocated = list(self._window.networks())
-        self.why_off = why_off(loaded.config)
 
     def _recalled(self) -> round_trips.Window:
         """What the last keeper has left, if it means the same."""
         told = self._config.catchment
-        octets = self._notebook.read()
+        octets = b"" if self.why_off else self._notebook.read()
         if octets:
             known = json.loads(octets)
             if known["lengths"] == self._lengths:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns import answer, server
+from geodns import answer, geo, server
 from geodns.daemon import catchment, load
 from geodns.daemon.catchment import RECORD, Catchment, Scribe, why_off
 from geodns.daemon.counting import Arrivals, Counts
@@ -166,6 +166,9 @@ def test_it_says_why_it_is_off(keys: dict[str, object], door: str, reason: str, 
 
 def test_a_kernel_that_does_not_tell_switches_it_off(monkeypatch: pytest.MonkeyPatch, keeper: Keeper) -> None:
     """The reason is told at the door, and everything else goes on."""
+    keeper.scribe.offer(sockaddr("127.1.0.77"), 5_000)
+    keeper.catchment.look(time())
+    keeper.catchment._save()
     monkeypatch.setattr("geodns.server.handshakes.sys.platform", "darwin")
     keeper.catchment = keeper.successor()
     told = keeper.tell()
@@ -194,6 +197,21 @@ def test_networks_are_told_by_region_and_with_the_site_of_a_pool(keeper: Keeper)
         first["instead"][0][key] for key in ("pool", "site", "endpoint", "sentence")
     )
     assert [("10.1.2.0/24", "unknown"), ("127.2.0.0/24", "well")] == [(each["prefix"], each["verdict"]) for each in others]
+
+
+def test_an_instance_that_knows_its_place_tells_polarised_from_detour(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Singapore, a German network had better go to Frankfurt, and a slow one from next door has nowhere better to go."""
+    monkeypatch.setattr(catchment, "place_of_instance", lambda _config: geo.Spot(1.35, 103.82))
+    keeper.scribe.offer(sockaddr("127.1.0.77"), 180_000)
+    keeper.scribe.offer(sockaddr("127.2.0.9"), 170_000)
+    keeper.catchment.look(time())
+    told = keeper.tell()
+
+    assert {"latitude": 1.35, "longitude": 103.82} == told["place"]
+    assert [("127.1.0.0/24", "polarised"), ("127.2.0.0/24", "detour")] == [
+        (each["prefix"], each["verdict"]) for each in told["worst"]
+    ]
+    assert [pytest.approx(10_200, abs=200), pytest.approx(6, abs=5)] == [each["distance_km"] for each in told["worst"]]
 
 
 def test_a_pool_that_is_named_is_the_one_compared_with(keeper: Keeper) -> None:

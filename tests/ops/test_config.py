@@ -741,3 +741,22 @@ PLACES = [".".join(path) for path in (("regions",), ("zones",), ("expect",), *((
 def test_values_of_any_kind_at_any_key_are_judged_in_words(table: dict[str, str]) -> None:
     """A known key with a value of whatever kind is read or refused in our words, never in the library's."""
     refused_or_read("\n".join(f"{key} = {value}" for key, value in table.items()))
+
+
+def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
+    """Handshakes are told at the admin door only; where that is closed, who wants them shall know."""
+    [warning] = parse('[admin]\nlisten = ""\n[catchment]\nenabled = true\n', "geodns.toml").warnings
+
+    assert (
+        "geodns.toml",
+        4,
+        "catchment.enabled: measures nothing, for there is no admin door to ask at",
+        "set admin.listen",
+    ) == (
+        warning.file,
+        warning.line,
+        warning.message,
+        warning.remedy,
+    )
+    for quiet in ("", "[catchment]\nenabled = false\n", "[catchment]\nwindow = 600\n"):
+        assert () == parse(f'[admin]\nlisten = ""\n{quiet}').warnings
