@@ -44,7 +44,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 PORT, ADMIN = "5300", "9153"
 MARK = "=== done ==="
-ASKS = re.compile(r"\bdig |\bcurl |\bgeodns (status|reload|drain|undrain|pool (list|show|set))|--live")
+ASKS = re.compile(r"\bdig |\bcurl |\bgeodns (status|reload|drain|undrain|anycast catchment|pool (list|show|set))|--live")
 """Commands that need a server."""
 PLACES = {"81.2.69.0/24": "GB", "193.99.144.0/24": "DE", "133.11.0.0/16": "JP", "2a02:8100::/32": "DE"}
 """What the database on loopback knows; a real one says the same of these networks, and more."""

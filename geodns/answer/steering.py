@@ -65,7 +65,11 @@ class PoolSelection:
 
 def select(steered: Steered, rdtype: int, client: Client, way: Climb, moment: Moment) -> PoolSelection:
     """Choose endpoints for one client: geography orders, health filters, weight draws."""
-    roll = Roll(steered.pool, rdtype, moment.standings, moment.notes)
+    return choose(steered, Roll(steered.pool, rdtype, moment.standings, moment.notes), rdtype, client, way, moment)
+
+
+def choose(steered: Steered, roll: Roll, rdtype: int, client: Client, way: Climb, moment: Moment) -> PoolSelection:
+    """As `select`, with a roll of that moment: for whoever asks for many clients."""
     candidates = roll.candidates(steered.bands(way.outcome))
     if not candidates.shares:
         return PoolSelection(steered, rdtype, way, candidates, (), roll)

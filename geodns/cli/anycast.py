@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from geodns import daemon, geo, wire
+from geodns.cli.catchment import catchment
 from geodns.cli.geography import atlas_of, place_of
 from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
 from geodns.geo import discs, evidence, pings
@@ -26,8 +27,11 @@ from geodns.ops import config as configuration
 from geodns.problem import Problem, ProblemsFound, errors
 
 app = typer.Typer(
-    help="Anycast: classify addresses, identify instances, sweep client subnets, read RIPE Atlas.", no_args_is_help=True
+    help="Anycast: classify addresses, identify instances, sweep client subnets, read RIPE Atlas, see who comes here.",
+    no_args_is_help=True,
 )
+
+app.command()(catchment)
 
 PortOption = Annotated[int, typer.Option(min=1, max=65535, help="Port on which DNS is asked.")]
 PortsOption = Annotated[int, typer.Option(min=1, max=500, help="Source ports to ask from.")]

@@ -96,6 +96,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("rates", ", ".join(f"{name} {rate:,.1f}/s" for name, rate in told["rates"].items()) or "none"),
         ("pools", ", ".join(f"{name} {state}" for name, state in told["pools"].items()) or "none"),
         ("overrides", str(told["overrides"])),
+        ("catchment", _catchment(told["catchment"])),
     ]
     return [f"{label:<11}{value}" for label, value in rows]
 
@@ -103,6 +104,10 @@ def _lines(told: dict[str, Any]) -> list[str]:
 def _state(told: dict[str, Any]) -> str:
     state = "ready" if not told["ready"] else f"NOT READY: {'; '.join(told['ready'])}"
     return f"{state}, drained" if told["draining"] else state
+
+
+def _catchment(told: dict[str, Any]) -> str:
+    return f"networks {told['networks']}" if told["measured"] else f"not measured: {told['why_not']}"
 
 
 def _last_reload(last: dict[str, Any] | None) -> str:

@@ -10,12 +10,16 @@ from typing import NamedTuple
 from geodns import answer, server
 from geodns.daemon import gates, sampling
 from geodns.daemon.observing import Observer
+from geodns.geo.countries import CONTINENTS
 from geodns.ops.metrics import Histogram, Sample
 
 _BATCH_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _SCOPE_BOUNDS = {"ipv4": (0.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0), "ipv6": (0.0, 16.0, 24.0, 32.0, 40.0, 48.0, 56.0, 64.0, 128.0)}
 _LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds of the classes in which the lag of an event loop is counted, in seconds."""
+
+_ROUND_TRIPS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+"""Upper bounds of the classes in which the handshakes of clients are counted, in seconds."""
 
 _RUNGS = {
     answer.How.BY_SUBNET: "ecs",
@@ -55,6 +59,10 @@ class Counts:
         self._observed = {name: ledger.number("observed", name) for name in OBSERVED}
         self._lag = ledger.run(len(_LAGS) + 1, "lag")
         self._lag_microseconds = ledger.number("lag_microseconds")
+        self.round_trips = {code: ledger.run(len(_ROUND_TRIPS) + 1, "round_trip", code) for code in ("", *CONTINENTS)}
+        self.round_trip_microseconds = {code: ledger.number("round_trip_microseconds", code) for code in self.round_trips}
+        self.networks_forgotten = ledger.number("networks_forgotten")
+        self.fixed_count = len(ledger)
 
     def note_lag(self, tally: list[int], seconds: float) -> None:
         """Count by how much an event loop woke up too late."""
@@ -82,6 +90,26 @@ class Counts:
         return _Found(self.ledger.names, self.tally.totals(len(self.ledger))).samples()
 
 
+class Arrivals:
+    """What the keeper counts of the handshakes that it is told of: how long they took, by continent, and networks forgotten."""
+
+    def __init__(self, counts: Counts, post: server.Post) -> None:
+        self.forgotten = 0
+        self._counts = counts
+        self._post = post
+        self._tally = [0] * counts.fixed_count
+
+    def note(self, continent: str, microseconds: int) -> None:
+        """Count one; "" for a client of whom no place is known."""
+        self._tally[self._counts.round_trips[continent] + bisect_left(_ROUND_TRIPS, microseconds / 1e6)] += 1
+        self._tally[self._counts.round_trip_microseconds[continent]] += microseconds
+
+    def publish(self) -> None:
+        """Show it."""
+        self._tally[self._counts.networks_forgotten] = self.forgotten
+        self._post.publish(self._tally)
+
+
 class _Replies(NamedTuple):
     """How often one kind of reply was given."""
 
@@ -102,7 +130,7 @@ class _Found:
         self.replies: list[_Replies] = []
         for labels, value in zip(names, totals, strict=True):
             match labels:
-                case ("batch" | "lag" | "latency" | "scope" | "country", *_):
+                case ("batch" | "lag" | "latency" | "scope" | "country" | "round_trip", *_):
                     self.runs.setdefault(labels[:-1], []).append(value)
                 case ("reply", transport, rdtype, rcode, choice, how):
                     if value:
@@ -139,7 +167,17 @@ class _Found:
             "geodns_udp_batch_size": [((), _histogram(enumerate(self.runs["batch",]), _BATCH_BOUNDS))],
             "geodns_general_path_seconds": [((), self._timed("latency", answer.LATENCIES))],
             "geodns_loop_lag_seconds": [((), self._timed("lag", _LAGS))],
+            "geodns_tcp_handshake_rtt_seconds": self._round_trips(),
+            "geodns_catchment_forgotten_total": [((), self.single["networks_forgotten",])],
         }
+
+    def _round_trips(self) -> list[Sample]:
+        """By continent, of those from where anybody came."""
+        return [
+            ((code or "unknown",), Histogram(_ROUND_TRIPS, tuple(counts), self.single["round_trip_microseconds", code] / 1e6))
+            for (name, code), counts in ((labels, counts) for labels, counts in self.runs.items() if labels[0] == "round_trip")
+            if any(counts)
+        ]
 
     def _timed(self, name: str, bounds: tuple[float, ...]) -> Histogram:
         return Histogram(bounds, tuple(self.runs[name,]), self.single[f"{name}_microseconds",] / 1e6)

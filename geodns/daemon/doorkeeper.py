@@ -22,7 +22,8 @@ import dns.rdatatype
 import geodns
 from geodns import answer, server, wire
 from geodns.daemon import gates, loading, pooling, report
-from geodns.daemon.counting import Counts
+from geodns.daemon.catchment import Catchment
+from geodns.daemon.counting import Arrivals, Counts
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
 from geodns.daemon.watching import watched_files, written_since
@@ -125,7 +126,8 @@ class Shared:
     """What the keeper shares with the other processes of its generation.
 
     `board` shows standings, `notebook` is what outlives the keeper, `slate` what the supervisor tells, `wish` what it is asked
-    for with the next SIGHUP; `lost` is what the kernel dropped on sockets that are closed by now.
+    for with the next SIGHUP; `lost` is what the kernel dropped on sockets that are closed by now; `arrivals` is where handshakes
+    are told, and what is known of them.
     """
 
     board: server.Board
@@ -134,6 +136,7 @@ class Shared:
     wish: server.Slate
     counts: Counts
     lost: int
+    arrivals: tuple[server.Funnel, server.Slate]
 
 
 def keep(loaded: Loaded, shared: Shared, door: Door, post: server.Post) -> None:
@@ -153,6 +156,7 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
         keeper.watch_rate(),
         keeper.look_after_itself(asked=door.sock is not None),
         keeper.watch_files(),
+        keeper.clients.run(),
     )
     tasks = [asyncio.create_task(each) for each in endless]
     for task in tasks:
@@ -230,6 +234,7 @@ class Doorkeeper:
         self._slate = shared.slate
         self._counts = shared.counts
         self._post = post
+        self.clients = Catchment(loaded, *shared.arrivals, Arrivals(shared.counts, post))
         self.rate = 0.0
         self._faults: list[str] = []
         self._silent_rounds = 0
@@ -267,6 +272,7 @@ class Doorkeeper:
             "records": self.loaded.records,
             "pools": pools,
             "overrides": len(self.keeping.words),
+            "catchment": {"measured": not self.clients.why_off, "why_not": self.clients.why_off, "networks": self.clients.size},
         }
 
     def _queries(self) -> int:
@@ -436,8 +442,14 @@ class Doorkeeper:
         except (dns.exception.DNSException, ValueError) as error:
             raise ValueError(f"'{rdtype}' is no record type") from error
         asker = loading.asker_of(client, ecs, resolver)
-        moment = pooling.moment(self.keeping.seats, self.keeping.states, self.keeping.words, time())
-        return answer.explain(self.loaded.snapshot, wire.from_text(name), number, asker, moment).as_json()
+        return answer.explain(self.loaded.snapshot, wire.from_text(name), number, asker, self._moment()).as_json()
+
+    def _moment(self) -> answer.Moment:
+        return pooling.moment(self.keeping.seats, self.keeping.states, self.keeping.words, time())
+
+    def catchment(self, pool: str, worst: int, min_samples: int) -> Json:
+        """Which client networks come here, from how far, and where pools would send them; raises ValueError."""
+        return self.clients.as_json(self._moment(), pool, worst, min_samples)
 
     def alive(self) -> list[str]:
         """Reasons why a restart is needed; none is well."""
@@ -513,6 +525,7 @@ class Doorkeeper:
             "geodns_draining": [((), bool(self.keeping.draining))],
             **self._counts.samples(),
             "geodns_udp_kernel_drops_total": [((), drops)],
+            "geodns_catchment_networks": [] if self.clients.why_off else [((), self.clients.size)],
             "geodns_workers": [((), len([slot for slot in told.workers if slot != self._post.slot]))],
             "geodns_worker_deaths_total": [((), told.deaths)],
             "geodns_snapshot_generation": [((), told.generation)],

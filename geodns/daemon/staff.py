@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic, time
 
 from geodns import answer, server
-from geodns.daemon import gates, keeping, pooling
+from geodns.daemon import catchment, gates, keeping, pooling
 from geodns.daemon.counting import Counts
 from geodns.daemon.doorkeeper import FORCE, Door, Shared, keep
 from geodns.daemon.gates import Sockets
@@ -41,6 +41,7 @@ class Staff:
         self._ledger = answer.Ledger()
         self._counts = Counts(self._ledger, server.Tally(4 * self._workers + 4, answer.CAPACITY))
         self._notebook = server.Slate(keeping.NOTEBOOK)
+        self._arrivals = server.Funnel(catchment.RECORD.size), server.Slate(catchment.NOTEBOOK)
         self._slate = server.Slate(CAPACITY)
         self._wish = server.Slate(len(FORCE))
         self._drops = 0  # of sockets that are closed
@@ -157,16 +158,21 @@ class Staff:
     def _crew(self, loaded: Loaded, responder: Responder, board: server.Board) -> server.Crew:
         """What the processes of one generation do, and all that they share."""
         slots = tuple(zip(*self._sockets.values(), strict=True))
-        shared = Shared(board, self._notebook, self._slate, self._wish, self._counts, self._drops)
-        work = partial(_work, responder, loaded.config, self._workers, self._counts)
+        shared = Shared(board, self._notebook, self._slate, self._wish, self._counts, self._drops, self._arrivals)
+        scribe = catchment.Scribe.wanted(self._arrivals[0], loaded.config)
+        work = partial(_work, responder, loaded.config, self._workers, self._counts, scribe)
         return server.Crew(slots, work, partial(keep, loaded, shared, self._door))
 
 
-def _work(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:
-    asyncio.run(_answer(responder, config, workers, counts, post))
+def _work(
+    responder: Responder, config: Config, workers: int, counts: Counts, scribe: catchment.Scribe | None, post: server.Post
+) -> None:
+    asyncio.run(_answer(responder, config, workers, counts, scribe, post))
 
 
-async def _answer(responder: Responder, config: Config, workers: int, counts: Counts, post: server.Post) -> None:
+async def _answer(
+    responder: Responder, config: Config, workers: int, counts: Counts, scribe: catchment.Scribe | None, post: server.Post
+) -> None:
     """What a worker does: answer until it is dismissed, or gets SIGTERM, then finish what it has begun."""
     loop = asyncio.get_running_loop()
     opened = [gates.gate(pair, responder, config, workers) for pair in post.pairs]
@@ -176,6 +182,7 @@ async def _answer(responder: Responder, config: Config, workers: int, counts: Co
     observer = responder.observer = Observer.wanted(config, workers)
     for gate in opened:
         gate.udp.observer = observer
+        gate.tcp.handshakes = scribe
         gate.start(loop)
     post.ready()
     while not ended.is_set():

@@ -112,6 +112,11 @@ class Control:
         asked = {"name": name, "type": rdtype, "client": client, "ecs": ecs, "resolver": resolver}
         return self._object("GET", "/api/v1/explain", params={key: value for key, value in asked.items() if value})
 
+    def catchment(self, *, pool: str = "", worst: int = 20, min_samples: int = 5) -> dict[str, Any]:
+        """Which client networks come here, from how far, and where pools would send them."""
+        asked = {"worst": worst, "min_samples": min_samples, **({"pool": pool} if pool else {})}
+        return self._object("GET", "/api/v1/catchment", params=asked)
+
     def reload(self, *, force: bool = False, reason: str = "") -> dict[str, Any]:
         """Reload, wait for the end, and tell it: `accepted`, `generation`, `problems`, `plan`; refused or not."""
         body = {"force": force, "reason": reason}

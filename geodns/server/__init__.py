@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .addresses import address_of, sockaddr_of, source_port
 from .batch import Batch, PortableBatch, UdpCounters
+from .funnel import Funnel
+from .handshakes import why_unmeasured
 from .pairs import Pair, bind_pairs
 from .responder import Observer, Responder
 from .shared import Board, NoRow, Slate, Tally
@@ -15,6 +17,7 @@ __all__ = [
     "Batch",
     "Board",
     "Crew",
+    "Funnel",
     "NoRow",
     "Observer",
     "Pair",
@@ -37,4 +40,5 @@ __all__ = [
     "receive_buffer_size",
     "sockaddr_of",
     "source_port",
+    "why_unmeasured",
 ]

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import cast
 
 from .addresses import SOCKADDR_IN, resolve_numeric, sockaddr_of
+from .handshakes import Handshakes, handshake_microseconds
 from .responder import HEADER, FaultBoundary, Responder
 
 LARGEST_MESSAGE = 65_535  # octets: what the length field can say
@@ -44,6 +45,8 @@ class TcpCounters:
     idle_timeouts: int = 0
     write_timeouts: int = 0
     accept_errors: int = 0
+    unmeasured: int = 0  # of which the kernel does not know how long the handshake took
+    unnoted: int = 0  # of which it does, but nobody took it
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +246,9 @@ class TcpListener:
 
     `limits` may be replaced while it runs: new ones hold for connections to come, and for open ones from their next message
     on. A connection beyond `connections` takes the place of the one idle for longest; otherwise one too many is closed at
-    once. `write_timeout`: seconds that a peer may leave its replies unread. `messages_per_turn`: what all connections
-    together have answered before other tasks of the loop have their turn. The socket stays its giver's.
+    once. `handshakes`, if it is set, is told of each connection how long the client took to come in. `write_timeout`: seconds
+    that a peer may leave its replies unread. `messages_per_turn`: what all connections together have answered before other
+    tasks of the loop have their turn. The socket stays its giver's.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -261,6 +265,7 @@ class TcpListener:
         sock.settimeout(0)
         self.counters = TcpCounters()
         self.limits = limits
+        self.handshakes: Handshakes | None = None
         self.write_timeout = write_timeout
         self.read_area = memoryview(bytearray(_READ_AREA))
         self._sock = sock
@@ -397,6 +402,8 @@ class TcpListener:
             sock.close()
             return
         self.counters.accepted += 1
+        if self.handshakes:
+            self._note_handshake(self.handshakes, sock, source)
         sock.settimeout(0)
         connection = Connection(self, source, client)
         self._open[connection] = None
@@ -404,6 +411,13 @@ class TcpListener:
         handshake = self.loop.create_task(self._hand_over(sock, connection))
         self._handshakes.add(handshake)
         handshake.add_done_callback(self._handshakes.discard)
+
+    def _note_handshake(self, handshakes: Handshakes, sock: socket.socket, source: bytes) -> None:
+        microseconds = handshake_microseconds(sock)
+        if not microseconds:
+            self.counters.unmeasured += 1
+        elif not handshakes.offer(source, microseconds):
+            self.counters.unnoted += 1
 
     async def _hand_over(self, sock: socket.socket, connection: Connection) -> None:
         try:

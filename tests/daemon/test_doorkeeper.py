@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from geodns import answer, server
+from geodns.daemon import catchment, load
 from geodns.daemon import doorkeeper as room
-from geodns.daemon import load
 from geodns.daemon.counting import Counts
 from geodns.daemon.doorkeeper import Door, Doorkeeper, Shared, error_kind
 from geodns.daemon.keeping import NOTEBOOK, NOTHING, Keeping, hand_over
@@ -50,7 +50,9 @@ def doorkeeper(directory: Path, post: server.Post) -> Doorkeeper:
     board, notebook, slate = server.Board(0), server.Slate(NOTEBOOK), server.Slate(1 << 20)
     hand_over(NOTHING, notebook)
     Report(os.getpid(), 0.0).write(slate)
-    shared = Shared(board, notebook, slate, server.Slate(1), Counts(answer.Ledger(), server.Tally(1, answer.CAPACITY)), 0)
+    counts = Counts(answer.Ledger(), server.Tally(1, answer.CAPACITY))
+    arrivals = server.Funnel(catchment.RECORD.size), server.Slate(1 << 20)
+    shared = Shared(board, notebook, slate, server.Slate(1), counts, 0, arrivals)
     return Doorkeeper(loaded, Keeping(loaded.config, board, notebook), shared, post)
 
 

@@ -20,7 +20,7 @@ from tests.support.daemons import Geodns, Site, poll, serving
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.1 is the only address")]
 
 INTERVAL = 0.4  # s from check to check
-SOON = 10.0  # s: three checks, a look of the page, and a busy machine
+SOON = 15.0  # s: three checks, a look of the page at what it looks at least often, and a busy machine
 LARGEST_PICTURE = 300_000  # octets
 PHONES = [(320, 568), (375, 812), (812, 375)]
 MARKERS = "[...document.querySelectorAll('.marker')].map((each) => [each.dataset.sites, each.getAttribute('class')])"
@@ -99,6 +99,16 @@ def test_the_page_tells_what_the_instance_is(tab: Browser, server: Geodns) -> No
     assert {"127.0.0.11", "127.0.0.12", "127.0.0.13"} == set(
         tab.value("[...document.querySelectorAll('#pool-app code')].map((each) => each.textContent)")
     )
+
+
+def test_who_comes_by_tcp_is_told(tab: Browser, server: Geodns) -> None:
+    """The network of a client with enough connections is there, with its region, verdict, and the site of the pool."""
+    for _ in range(5):
+        assert server.endpoint.is_alive()
+    until_text(tab, "#catchment-body", "127.0.0.0/24")
+    shown = text(tab, "#catchment-body")
+
+    assert [] == [told for told in ("TCP handshakes of 1 network since", "special", "unknown", "app/fra") if told not in shown]
 
 
 def test_every_site_has_its_place(tab: Browser) -> None:

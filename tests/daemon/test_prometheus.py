@@ -178,6 +178,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
 def _has_recorded(watch: Watch) -> bool:
     """Whether the last rules have values; rates and quantiles of what is counted exist only while queries come."""
     ask(watch.server.endpoint, IN_EUROPE)
+    assert watch.server.endpoint.is_alive()  # by TCP too
     try:
         if not httpx.get(f"{watch.url}/-/ready", trust_env=False, timeout=STOP).is_success:
             return False

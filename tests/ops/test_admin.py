@@ -58,6 +58,37 @@ def test_what_the_keeper_tells_is_what_is_answered(door: Door, path: str, ask_ke
     assert getattr(door.keeper, ask_keeper)() == told.json()
 
 
+def test_the_catchment_is_told_as_far_as_it_is_wanted(door: Door) -> None:
+    """How many networks, of how many round trips, compared with which pool; 20 and 5 where nothing is said."""
+    found = [
+        ask(door, "GET", f"/api/v1/catchment{query}")
+        for query in ("", "?pool=web&worst=1&min_samples=40", "?worst=0", "?min_samples=41")
+    ]
+
+    assert [200] * 4 == [each.status_code for each in found]
+    assert [1, 1, 0, 0] == [len(each.json()["worst"]) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("worst=1001", "worst: '1001' is no whole number up to 1000"),
+        ("worst=-1", "worst: '-1' is no whole number up to 1000"),
+        ("worst=", "worst: '' is no whole number up to 1000"),
+        ("min_samples=1e3", "min_samples: '1e3' is no whole number up to 1000000"),
+        ("min_samples=٣", "min_samples: '٣' is no whole number up to 1000000"),
+        (f"min_samples={'9' * 5000}", f"min_samples: '{'9' * 20}' is no whole number up to 1000000"),
+        ("pool=wbe", "there is no pool 'wbe'; known: web"),
+        ("least=5", "'least' is no parameter of /api/v1/catchment; known: pool, worst, min_samples"),
+    ],
+)
+def test_a_catchment_that_cannot_be_meant_is_refused(door: Door, query: str, error: str) -> None:
+    """Numbers are whole and bounded, a pool is one that there is."""
+    told = ask(door, "GET", f"/api/v1/catchment?{query}")
+
+    assert (400, error) == (told.status_code, told.json()["error"])
+
+
 def test_a_pool_is_found_by_name(door: Door) -> None:
     """One pool is told by its name; another name is 404 with a remedy."""
     known, unknown = ask(door, "GET", "/api/v1/pools/web"), ask(door, "GET", "/api/v1/pools/wbe")

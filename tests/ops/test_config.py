@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from geodns.ops.config import (
     Admin,
     BadListen,
+    Catchment,
     Check,
     Config,
     Ecs,
@@ -350,6 +351,7 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("geo",): Geo,
     ("geo", "networks", "*"): NetworkPlace,
     ("ecs",): Ecs,
+    ("catchment",): Catchment,
     ("pools", "*"): Pool,
     ("pools", "*", "check"): Check,
     ("pools", "*", "endpoints", "*"): Endpoint,
@@ -409,7 +411,7 @@ def test_the_example_has_every_table() -> None:
 def test_a_key_is_on_exactly_where_its_default_is_not_empty() -> None:
     """Keys whose default is empty are written but off; all others are on."""
     written = tomllib.loads(EXAMPLE.read_text())
-    for section in ("server", "admin", "log", "geo", "ecs"):
+    for section in ("server", "admin", "log", "geo", "ecs", "catchment"):
         defaults = MODELS[section,]().model_dump()
 
         assert {key for key, value in defaults.items() if value not in ("", (), {})} == set(written[section])
@@ -546,7 +548,7 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
         ("[ecs]\ntrusted = []", "did you mean 'trust'?"),
         (f"{ZONE}path = 'z'", "known here: name, file"),
         (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nanswers = []", "did you mean 'answer'?"),
-        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, pools, zones, expect"),
+        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, catchment, pools, zones, expect"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) -> None:
@@ -739,3 +741,22 @@ PLACES = [".".join(path) for path in (("regions",), ("zones",), ("expect",), *((
 def test_values_of_any_kind_at_any_key_are_judged_in_words(table: dict[str, str]) -> None:
     """A known key with a value of whatever kind is read or refused in our words, never in the library's."""
     refused_or_read("\n".join(f"{key} = {value}" for key, value in table.items()))
+
+
+def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
+    """Handshakes are told at the admin door only; where that is closed, who wants them shall know."""
+    [warning] = parse('[admin]\nlisten = ""\n[catchment]\nenabled = true\n', "geodns.toml").warnings
+
+    assert (
+        "geodns.toml",
+        4,
+        "catchment.enabled: measures nothing, for there is no admin door to ask at",
+        "set admin.listen",
+    ) == (
+        warning.file,
+        warning.line,
+        warning.message,
+        warning.remedy,
+    )
+    for quiet in ("", "[catchment]\nenabled = false\n", "[catchment]\nwindow = 600\n"):
+        assert () == parse(f'[admin]\nlisten = ""\n{quiet}').warnings

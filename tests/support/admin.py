@@ -54,6 +54,48 @@ def pool(name: str = "web") -> dict[str, Any]:
     }
 
 
+def round_trips(count: int, fastest: float, median: float) -> dict[str, Any]:
+    """Round trips in milliseconds, as the API tells them."""
+    return {"round_trips": count, "fastest_ms": fastest, "median_ms": median, "p90_ms": 2 * median}
+
+
+FAR = {"verdict": "polarised", "sentence": "at best 180 ms, fra would be about 13.2 ms"}
+CATCHMENT: dict[str, Any] = {
+    "measured": True,
+    "why_not": "",
+    "since": 1_790_000_000.0,
+    "window": 21_600.0,
+    "prefix_lengths": {"ipv4": 24, "ipv6": 48},
+    "networks": 2,
+    "round_trips": 42,
+    "forgotten": {"networks": 0, "round_trips": 0},
+    "place": {"latitude": 1.35, "longitude": 103.82},
+    "pools": ["web"],
+    "regions": [
+        {"region": "country:DE", "networks": 1, **round_trips(40, 180.0, 195.5)},
+        {"region": "unknown", "networks": 1, **round_trips(2, 3.1, 4.2)},
+    ],
+    "compared": 1,
+    "worst": [
+        {
+            "prefix": "198.51.100.0/24",
+            "region": "country:DE",
+            "asn": 64500,
+            **round_trips(40, 180.0, 195.5),
+            "within_km": 18_000.0,
+            "latitude": 51.0,
+            "longitude": 9.0,
+            "distance_km": 10_100.0,
+            **FAR,
+            "instead": [
+                {"pool": "web", "site": "fra", "endpoint": "fra1", "distance_km": 160.0, "best_ms": 1.6, **FAR},
+            ],
+        }
+    ],
+}
+"""Two networks: one that had better go elsewhere, and one with too few round trips to say."""
+
+
 @dataclass
 class Memory:
     """A keeper that answers from its fields, and remembers what it was told to do."""
@@ -64,6 +106,7 @@ class Memory:
     text: bytes = b"# HELP x Some.\n# TYPE x gauge\nx 1\n"
     wait: float = 0.0
     generation: int = 1
+    seen: dict[str, Any] = field(default_factory=lambda: dict(CATCHMENT))
 
     def status(self) -> dict[str, Any]:
         return {
@@ -81,6 +124,7 @@ class Memory:
             "pools": {"web": "degraded"},
             "zones": 1,
             "overrides": 1,
+            "catchment": {"measured": True, "why_not": "", "networks": 2},
         }
 
     def zones(self) -> list[dict[str, Any]]:
@@ -98,6 +142,11 @@ class Memory:
         if not rdtype.isalnum():
             raise ValueError(f"{rdtype!r} is no record type")
         return {"asked": [name, rdtype, client, ecs, resolver]}
+
+    def catchment(self, pool: str, worst: int, min_samples: int) -> dict[str, Any]:
+        if pool not in ("", "web"):
+            raise ValueError(f"there is no pool {pool!r}; known: web")
+        return self.seen | {"worst": [each for each in self.seen["worst"] if each["round_trips"] >= min_samples][:worst]}
 
     def metrics(self, *, openmetrics: bool) -> bytes:
         return self.text + b"# EOF\n" * openmetrics

@@ -14,12 +14,20 @@ from geodns.ops.admin._replies import JSON
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a query."""
+    """One parameter of a query: a text, or with `most` a whole number from 0 up to it, whose example is the default."""
 
     name: str
     meaning: str
     example: str
     required: bool = False
+    most: int = 0
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Its JSON Schema."""
+        if self.most:
+            return {"type": "integer", "minimum": 0, "maximum": self.most, "default": int(self.example)}
+        return {"type": "string", "minLength": 1} if self.required else {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +77,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
             "in": "query",
             "required": parameter.required,
             "description": parameter.meaning,
-            "schema": {"type": "string", "minLength": 1} if parameter.required else {"type": "string"},
-            "example": parameter.example,
+            "schema": parameter.schema,
+            "example": int(parameter.example) if parameter.most else parameter.example,
         }
         for parameter in operation.query
     ]
@@ -154,6 +162,30 @@ _POOL = _object(
     sites=_list(_object(name=_TEXT, up=_FLAG, endpoints=_list(_ENDPOINT))),
     history=_list(_object(at=_NUMBER, what=_TEXT)),
 )
+_ROUND_TRIPS = {"round_trips": _WHOLE, "fastest_ms": _NUMBER, "median_ms": _NUMBER, "p90_ms": _NUMBER}
+_VERDICT = {"enum": ["polarised", "detour", "slow", "misplaced", "unknown", "well"]}
+_INSTEAD = _object(
+    pool=_TEXT,
+    site=_or_null(_TEXT),
+    endpoint=_or_null(_TEXT),
+    distance_km=_or_null(_NUMBER),
+    best_ms=_or_null(_NUMBER),
+    verdict=_VERDICT,
+    sentence=_TEXT,
+)
+_NETWORK = _object(
+    prefix=_TEXT,
+    region=_TEXT,
+    asn=_or_null(_WHOLE),
+    **_ROUND_TRIPS,
+    within_km=_NUMBER,
+    latitude=_or_null(_NUMBER),
+    longitude=_or_null(_NUMBER),
+    distance_km=_or_null(_NUMBER),
+    verdict=_VERDICT,
+    sentence=_TEXT,
+    instead=_list(_INSTEAD),
+)
 _LAST_RELOAD = _object(at=_NUMBER, accepted=_FLAG, seconds=_NUMBER, problems=_list(_PROBLEM))
 _RELOAD = _object(accepted=_FLAG, generation=_WHOLE, problems=_list(_PROBLEM))
 
@@ -178,11 +210,27 @@ _SCHEMAS: dict[str, Any] = {
         pools={"type": "object", "additionalProperties": {"enum": ["up", "degraded", "down"]}},
         zones=_WHOLE,
         overrides=_WHOLE,
+        catchment=_object(measured=_FLAG, why_not=_TEXT, networks=_WHOLE),
     ),
     "Zones": _list(_object(name=_TEXT)),
     "Pools": _list(_POOL),
     "Pool": _POOL,
     "Explanation": {"type": "object"},
+    "Catchment": _object(
+        measured=_FLAG,
+        why_not=_TEXT,
+        since=_NUMBER,
+        window=_NUMBER,
+        prefix_lengths=_object(ipv4=_WHOLE, ipv6=_WHOLE),
+        networks=_WHOLE,
+        round_trips=_WHOLE,
+        forgotten=_object(networks=_WHOLE, round_trips=_WHOLE),
+        place=_or_null(_object(latitude=_NUMBER, longitude=_NUMBER)),
+        pools=_TEXTS,
+        regions=_list(_object(region=_TEXT, networks=_WHOLE, **_ROUND_TRIPS)),
+        compared=_WHOLE,
+        worst=_list(_NETWORK),
+    ),
     "Reload": _RELOAD,
     "Refused": {"allOf": [_RELOAD, _object(error=_TEXT, remedy=_TEXT)]},
     "Done": {"type": "object"},

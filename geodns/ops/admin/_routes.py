@@ -53,6 +53,9 @@ class Keeper(Protocol):
     def explain(self, name: str, rdtype: str, client: str, ecs: str, resolver: str) -> Json:
         """What a client gets and why; raises ValueError."""
 
+    def catchment(self, pool: str, worst: int, min_samples: int) -> Json:
+        """Which client networks come here, from how far, and where pools would send them; raises ValueError."""
+
     def metrics(self, *, openmetrics: bool) -> bytes:
         """All metrics, in one of two forms."""
 
@@ -152,6 +155,19 @@ async def _explain(call: _Call) -> Response:
     return reply(told)
 
 
+async def _catchment(call: _Call) -> Response:
+    worst, least = (_number(call, parameter) for parameter in (_WORST, _LEAST))
+    return reply(call.keeper.catchment(call.query.get("pool", ""), worst, least))
+
+
+def _number(call: _Call, parameter: Parameter) -> int:
+    """A parameter that is a whole number; its example where it is left out."""
+    text, most = call.query.get(parameter.name, parameter.example), parameter.most
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > most:
+        raise BadBody(f"{parameter.name}: {text[:20]!r} is no whole number up to {most}")
+    return int(text)
+
+
 async def _reload(call: _Call) -> Response:
     body = await call.body(ReloadBody)
     told = await call.keeper.reload(body.force)
@@ -214,6 +230,9 @@ _QUESTION = (
     Parameter("ecs", "Client subnet that a resolver sends.", "192.0.2.0/24"),
     Parameter("resolver", "Address of that resolver.", "198.51.100.1"),
 )
+_WORST = Parameter("worst", "How many networks are listed, those with the longest round trips.", "20", most=1000)
+_LEAST = Parameter("min_samples", "Round trips that a network must have to be listed.", "5", most=1_000_000)
+_CATCHMENT = (Parameter("pool", "Pool to compare with; else all that are steered by nearest or region.", "app"), _WORST, _LEAST)
 _HEALTH = {503: "Reasons"}
 
 _TABLE: tuple[tuple[Operation, _Handler], ...] = (
@@ -234,6 +253,10 @@ _TABLE: tuple[tuple[Operation, _Handler], ...] = (
     (Operation("GET", "/api/v1/pools", "pools", "The pools, their endpoints and their health", "Pools"), _pools),
     (Operation("GET", "/api/v1/pools/{name}", "pool", "One pool", "Pool", other={404: "Error"}), _pool),
     (Operation("GET", "/api/v1/explain", "explain", "What a client gets, and why", "Explanation", query=_QUESTION), _explain),
+    (
+        Operation("GET", "/api/v1/catchment", "catchment", "Who comes here, and from how far", "Catchment", query=_CATCHMENT),
+        _catchment,
+    ),
     (
         Operation(
             "POST",

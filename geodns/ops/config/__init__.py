@@ -3,11 +3,12 @@
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import Admin, Catchment, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
 
 __all__ = [
     "Admin",
     "BadListen",
+    "Catchment",
     "Check",
     "Config",
     "Ecs",

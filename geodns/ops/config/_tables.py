@@ -165,6 +165,18 @@ class Ecs(Table):
     )
 
 
+class Catchment(Table):
+    """Whom anycast brings here: how long the TCP handshakes of client networks take."""
+
+    enabled: bool = Field(default=True, description="Whether they are measured; no address is kept, and nothing goes to a disk.")
+    window: float = Field(
+        default=21_600.0, ge=60, le=2_592_000, description="Seconds that are looked back on: between half of this and all of it."
+    )
+    networks: int = Field(default=4096, ge=256, le=16_384, description="Client networks that are remembered at most.")
+    truncate_ipv4: int = Field(default=24, ge=8, le=24, description="Bits of an IPv4 address that make its network.")
+    truncate_ipv6: int = Field(default=48, ge=16, le=48, description="Bits of an IPv6 address that make its network.")
+
+
 class Zone(Table):
     """A zone to serve."""
 
@@ -196,6 +208,7 @@ class Config(Table):
         default_factory=dict, description="Names for lists of selectors, for use in GEO records and geo.networks."
     )
     ecs: Ecs = Field(default_factory=Ecs, description=Ecs.__doc__)
+    catchment: Catchment = Field(default_factory=Catchment, description=Catchment.__doc__)
     pools: dict[PoolPartName, Pool] = Field(default_factory=dict, description="Pools of endpoints, by name, for POOL records.")
     zones: Items[Zone] = Field(default=(), description="The zones to serve.")
     expect: Items[Expect] = Field(default=(), description="Answers that must come out, or the load is refused.")

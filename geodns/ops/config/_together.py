@@ -33,6 +33,7 @@ def faults_together(document: dict[str, object]) -> Iterator[Fault]:
 def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
     """What is allowed but seldom meant."""
     yield from _logged_nowhere(document)
+    yield from _asked_nowhere(document)
     yield from pool_warnings(document)
 
 
@@ -76,6 +77,11 @@ def _logged_nowhere(document: dict[str, object]) -> Iterator[Fault]:
             if log.get(key):
                 remedy = "set log.queries: 1.0 for every query, 0.01 for one in 100"
                 yield ("log", key), "stays empty, for log.queries is 0", remedy
+
+
+def _asked_nowhere(document: dict[str, object]) -> Iterator[Fault]:
+    if table(document, "catchment").get("enabled") is True and table(document, "admin").get("listen") == "":
+        yield ("catchment", "enabled"), "measures nothing, for there is no admin door to ask at", "set admin.listen"
 
 
 def _networks_at_odds(document: dict[str, object]) -> Iterator[Fault]:

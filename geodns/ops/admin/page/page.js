@@ -1,5 +1,6 @@
 // Owns when what is asked, and what happens if nobody answers; refuses to know how anything is drawn.
 
+import { WORST, drawCatchment } from "./catchment.js";
 import { Gone, TokenWanted, ask, keepToken } from "./door.js";
 import { element, show } from "./dom.js";
 import { drawExplanation, drawRefusal, question, sitesOf } from "./explain.js";
@@ -14,11 +15,12 @@ const EVERY = 1000;  // ms from one look at the status to the next
 const METRICS_EVERY = 2000;
 const SPARING = 20;  // metrics of many zones take long: they may keep the door busy for one part in so many
 const ZONES_EVERY = 60_000;
+const CATCHMENT_EVERY = 10_000;
 const LONGEST_WAIT = 8000;  // ms between tries while nobody answers
 
 const place = (id) => document.getElementById(id);
 const sleep = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
-const known = { pools: [], zones: [], generation: null, at: null, metricsDue: 0, zonesDue: 0, hasCountries: false };
+const known = { pools: [], zones: [], generation: null, at: null, metricsDue: 0, zonesDue: 0, catchmentDue: 0, hasCountries: false };
 let turns = 0;  // questions asked in the explain box
 
 /** One look at everything that is due. */
@@ -36,6 +38,10 @@ async function look() {
     known.zones = await ask("api/v1/zones");
     Object.assign(known, { generation: status.generation, zonesDue: now + ZONES_EVERY });
     drawZones(known.zones, place("zones-filter").value);
+  }
+  if (now >= known.catchmentDue) {
+    drawCatchment(await ask("api/v1/catchment", { worst: WORST }));
+    known.catchmentDue = now + CATCHMENT_EVERY;
   }
   drawInstance(status);
   drawReload(status);
