@@ -106,7 +106,7 @@ class Census:
         choice = self._choices.get(choice_label(deciding))
         if choice is not None:
             tally[choice] += 1
-        if client.subnet and deciding and query.edns and query.edns.client_subnet:
+        if client.subnet and deciding and deciding.climb is not EVERYONE and query.edns and query.edns.client_subnet:
             family = 4 if query.edns.client_subnet.family == 1 else 6
             tally[self.scopes[family] + min(judgement.scope_prefix_length, SCOPES - 1)] += 1
         if deciding and any(attempt.state is State.ANYCAST for attempt in deciding.climb.attempts):

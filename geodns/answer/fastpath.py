@@ -243,9 +243,9 @@ class _Rest:
         """The variant for a client subnet that is not looked up as IPv4, None if its location cannot be used, and its scope."""
         partition, place = steering[8], place_of(4 if version == 4 else 6, address)
         outcome, scope = partition.find(place)
-        self.census.tally[self.census.scopes[version] + scope] += 1
         if isinstance(partition, Everyone):
             return None, 0  # the same for everybody, or by the sender's network
+        self.census.tally[self.census.scopes[version] + scope] += 1
         if outcome == _ANYCAST:
             self.census.tally[self.census.anycast] += 1
         return self.picked(steering, place, outcome, scope), scope

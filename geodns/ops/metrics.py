@@ -71,7 +71,10 @@ _FAMILIES = (
     ),
     Family("geodns_client_subnet_total", Kind.COUNTER, "Queries by what became of their client subnet.", ("outcome",)),
     Family(
-        "geodns_client_subnet_scope", Kind.HISTOGRAM, "SCOPE PREFIX-LENGTH of replies to client subnets, in bits.", ("family",)
+        "geodns_client_subnet_scope",
+        Kind.HISTOGRAM,
+        "SCOPE PREFIX-LENGTH of replies for which a client subnet was looked at, in bits.",
+        ("family",),
     ),
     Family("geodns_anycast_clients_total", Kind.COUNTER, "Queries whose client's address is anycast, so has no location."),
     Family("geodns_general_path_seconds", Kind.HISTOGRAM, "Time to answer one message off the fast path."),

@@ -94,8 +94,7 @@ NOTED: list[tuple[str, str, str | None, set[tuple[str, ...]]]] = [
     ("app.example. A", "9.9.9.9", "133.1.2.0/24",
      {reply(How.BY_SUBNET), ("choice", "pool:app/tyo/b"), ("scope", "ipv4", "8")}),
     ("mail.example. A", "133.0.0.1", None, {reply(How.SAME_FOR_ALL), ("choice", "pool:mail/fra/a")}),
-    ("mail.example. A", "133.0.0.1", "81.1.0.0/24",
-     {reply(How.SAME_FOR_ALL_WITH_SUBNET), ("choice", "pool:mail/fra/a"), ("scope", "ipv4", "0")}),
+    ("mail.example. A", "133.0.0.1", "81.1.0.0/24", {reply(How.SAME_FOR_ALL_WITH_SUBNET), ("choice", "pool:mail/fra/a")}),
 ]  # fmt: skip
 
 
