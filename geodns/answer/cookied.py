@@ -31,7 +31,7 @@ class _Cut(NamedTuple):
     """Where COOKIE is in all OPT records of one form, and where ours goes in the reply.
 
     Positions count from behind owner and type: of `octets` in all, the option has those from `start` to `end`, and `option` is
-    its head. `rest` is the OPT record's head without it. The OPT record of the reply, if it had no cookie, would have `size` octets;
+    its head. `rest` is the OPT record's head without it. The OPT record of the reply has `size` octets before ours is in it;
     `lengths` are what its RDLENGTH becomes with one, without and with an extended error.
     """
 

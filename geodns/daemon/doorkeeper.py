@@ -267,6 +267,7 @@ class Doorkeeper:
             "records": self.loaded.records,
             "pools": pools,
             "overrides": len(self.keeping.words),
+            "cookie_secrets": list(map(answer.fingerprint, self.loaded.snapshot.cookie_secrets)),
         }
 
     def _queries(self) -> int:
@@ -529,9 +530,12 @@ class Doorkeeper:
         }
 
     def _data_samples(self) -> dict[str, list[Sample]]:
-        """Zones and databases."""
+        """Zones, databases and cookie secrets."""
         zones = [(wire.to_text(zone.contents.origin), zone.contents) for zone in self.loaded.snapshot.zones.values()]
+        marks = list(map(answer.fingerprint, self.loaded.snapshot.cookie_secrets))
         return {
+            "geodns_cookie_secrets": [((), len(marks))],
+            "geodns_cookie_secret_info": [((mark, "accepts" if number else "makes"), 1) for number, mark in enumerate(marks)],
             "geodns_zone_serial": [((name,), zone.serial) for name, zone in zones],
             "geodns_zone_records": [((name,), zone.record_count) for name, zone in zones],
             "geodns_database_build_timestamp_seconds": [

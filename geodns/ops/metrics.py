@@ -74,6 +74,14 @@ _FAMILIES = (
         "geodns_client_subnet_scope", Kind.HISTOGRAM, "SCOPE PREFIX-LENGTH of replies to client subnets, in bits.", ("family",)
     ),
     Family("geodns_anycast_clients_total", Kind.COUNTER, "Queries whose client's address is anycast, so has no location."),
+    Family("geodns_cookies_total", Kind.COUNTER, "Queries with a COOKIE option, by what was found of it.", ("outcome",)),
+    Family("geodns_cookie_secrets", Kind.GAUGE, "Secrets with which a cookie may have been made; 0 without cookies."),
+    Family(
+        "geodns_cookie_secret_info",
+        Kind.INFO,
+        "A mark of each cookie secret, and whether it makes cookies or is only accepted; always 1.",
+        ("fingerprint", "use"),
+    ),
     Family("geodns_general_path_seconds", Kind.HISTOGRAM, "Time to answer one message off the fast path."),
     Family("geodns_udp_batch_size", Kind.HISTOGRAM, "Datagrams taken from the kernel at once."),
     Family("geodns_udp_kernel_drops_total", Kind.COUNTER, "Datagrams lost because a receive buffer was full."),

@@ -81,6 +81,7 @@ class Memory:
             "pools": {"web": "degraded"},
             "zones": 1,
             "overrides": 1,
+            "cookie_secrets": ["1a2b3c4d", "5e6f7a8b"],
         }
 
     def zones(self) -> list[dict[str, Any]]:

@@ -178,6 +178,7 @@ _SCHEMAS: dict[str, Any] = {
         pools={"type": "object", "additionalProperties": {"enum": ["up", "degraded", "down"]}},
         zones=_WHOLE,
         overrides=_WHOLE,
+        cookie_secrets=_TEXTS,
     ),
     "Zones": _list(_object(name=_TEXT)),
     "Pools": _list(_POOL),
