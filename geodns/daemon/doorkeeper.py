@@ -501,7 +501,8 @@ class Doorkeeper:
 
     def metrics(self, *, openmetrics: bool) -> bytes:
         """All metrics, in one of two forms."""
-        return metrics.exposition(metrics.filled(self._samples()), openmetrics=openmetrics)
+        identity = self.loaded.config.server.identity
+        return metrics.exposition(metrics.filled(self._samples()), openmetrics=openmetrics, identity=identity)
 
     def _samples(self) -> dict[str, list[Sample]]:
         told = report.read(self._slate)
