@@ -10,6 +10,8 @@ from hmac import compare_digest
 
 from siphash24 import siphash24
 
+from geodns.wire.serials import distance
+
 SECRET = 16  # octets of a server secret, RFC 9018 §4.4
 CLIENT_COOKIE = 8  # octets
 SHORTEST, LONGEST = 16, 40  # octets of a client cookie with a server cookie, RFC 7873 §4
@@ -45,5 +47,4 @@ def _hash(octets: bytes, secret: bytes) -> bytes:
 
 def age(content: bytes, now: int) -> int:
     """Seconds since a cookie of ours was made, negative for one of the future, by serial number arithmetic (RFC 9018 §4.3)."""
-    passed = now - int.from_bytes(content[_HASHED - 4 : _HASHED], "big") & 0xFFFF_FFFF
-    return passed - (1 << 32) if passed >> 31 else passed
+    return distance(int.from_bytes(content[_HASHED - 4 : _HASHED], "big"), now)
