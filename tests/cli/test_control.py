@@ -64,6 +64,7 @@ def test_status_tells_the_instance(door: Door, ask: Ask) -> None:
         "rates      queries 1,234.5/s",
         "pools      web degraded",
         "overrides  1",
+        "cookies    made with secret 1a2b3c4d; accepted too: 5e6f7a8b",
     ] == told.out.splitlines()
     assert door.keeper.status() == ask("status", "--json").json
 
