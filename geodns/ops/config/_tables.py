@@ -47,12 +47,12 @@ class Server(Table):
     )
     identity: CharacterString = Field(default="", description='This instance\'s name, told by NSID and id.server; "" = not told.')
     version: CharacterString = Field(default="", description='What version.server and version.bind answer; "" = not told.')
-    cookie_secrets: PathOrNone = Field(
-        default="", description='File of the secrets of DNS cookies, the same at all siblings; "" = no cookies.'
-    )
     state: PathOrNone = Field(default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.')
     state_max_age: float = Field(
         default=600.0, ge=0, le=31_536_000, description="Seconds after which a remembered state of checks is not used at a start."
+    )
+    cookie_secrets: PathOrNone = Field(
+        default="", description='File of the secrets of DNS cookies, the same at all siblings; "" = no cookies.'
     )
     workers: Workers = Field(default=1, description='Processes that answer; "auto" = one for each core.')
     watch: bool = Field(default=False, description="Whether changes of the files it is made of reload the server by themselves.")
