@@ -3,6 +3,8 @@
 from geodns.answer.authoritative import Judgement, Selection, Step, judge
 from geodns.answer.census import LATENCIES, Census
 from geodns.answer.compiled import compile_answers
+from geodns.answer.cookied import with_cookies
+from geodns.answer.cookies import Cookies, Outcome, Serve, fingerprint
 from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
 from geodns.answer.fastpath import Datagram, matcher, sender
@@ -38,6 +40,7 @@ __all__ = [
     "Census",
     "Client",
     "Climb",
+    "Cookies",
     "Datagram",
     "Draw",
     "Endpoint",
@@ -50,11 +53,13 @@ __all__ = [
     "Labels",
     "Ledger",
     "Moment",
+    "Outcome",
     "Pool",
     "PoolAddress",
     "PoolSelection",
     "Rung",
     "Selection",
+    "Serve",
     "Snapshot",
     "Standing",
     "Standings",
@@ -72,6 +77,7 @@ __all__ = [
     "compile_answers",
     "compile_zones",
     "explain",
+    "fingerprint",
     "judge",
     "lint",
     "matcher",
@@ -80,4 +86,5 @@ __all__ = [
     "sender",
     "type_text",
     "unmet",
+    "with_cookies",
 ]

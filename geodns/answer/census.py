@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from geodns.answer.authoritative import Judgement, Selection
+from geodns.answer.cookies import Outcome
 from geodns.answer.ladder import Client, Climb, Rung, Subnet
 from geodns.answer.ledger import How, Ledger
 from geodns.answer.steering import EVERYONE, PoolSelection
@@ -62,6 +63,7 @@ class Census:
         self.ledger = ledger
         self.scopes = {4: ledger.run(SCOPES, "scope", "ipv4"), 6: ledger.run(SCOPES, "scope", "ipv6")}
         self.anycast = ledger.number("anycast")
+        self.cookies = [ledger.number("cookie", outcome.name.lower()) for outcome in Outcome]
         self._latency = ledger.run(len(LATENCIES) + 1, "latency")
         self._microseconds = ledger.number("latency_microseconds")
         self._opcodes = {opcode: ledger.number("opcode", opcode.name) for opcode in Opcode}
@@ -111,6 +113,10 @@ class Census:
             tally[self.scopes[family] + min(judgement.scope_prefix_length, SCOPES - 1)] += 1
         if deciding and any(attempt.state is State.ANYCAST for attempt in deciding.climb.attempts):
             tally[self.anycast] += 1
+
+    def note_cookie(self, outcome: Outcome) -> None:
+        """Count what was found of the COOKIE option of a query."""
+        self.tally[self.cookies[outcome]] += 1
 
     def note_seconds(self, seconds: float) -> None:
         """Count how long the general path took."""

@@ -174,7 +174,7 @@ class _Rest:
         wishes = record[len(_OPT_START) :]
         code, size = OPTION_HEAD.unpack_from(record, OPT_HEAD.size) if length else (0, -4)
         key = {0: wishes, Option.CLIENT_SUBNET: wishes[:_SUBNET_AT], Option.COOKIE: wishes[:_COOKIE_AT]}.get(code)
-        if key is None or length != 4 + size:
+        if key is None or length != 4 + size or (code == Option.COOKIE and self.snapshot.cookie_secrets):
             return
         _remember(self.shapes, key, self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet))
 

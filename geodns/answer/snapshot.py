@@ -96,7 +96,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that answers depend on. Immutable: a query reads it once, a reload makes a new one."""
+    """Everything that answers depend on. Immutable: a query reads it once, a reload makes a new one.
+
+    The first of `cookie_secrets` makes server cookies, each proves one genuine; without any the COOKIE option is ignored.
+    """
 
     zones: Mapping[Name, Zone]
     atlas: Atlas
@@ -106,6 +109,7 @@ class Snapshot:
     payload_size: int = SERVER_PAYLOAD_SIZE
     tcp_idle_timeout: float = 10.0
     rule_sets: int = 0
+    cookie_secrets: tuple[bytes, ...] = ()
 
     def zone_of(self, name: Name, rdtype: int) -> Zone | None:
         """The zone that answers for a name: the longest match; DS is the parent's to answer (RFC 4035 §3.1.4.1)."""

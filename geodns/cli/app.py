@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import geodns
-from geodns.cli import anycast, check, config, control, diff, explain, geography, pools, serve, zones
+from geodns.cli import anycast, check, config, control, cookies, diff, explain, geography, pools, serials, serve, zones
 from geodns.cli.output import JsonOption, say, say_json
 
 app = typer.Typer(
@@ -27,7 +27,9 @@ app.command()(control.drain)
 app.command()(control.undrain)
 app.add_typer(pools.app, name="pool")
 app.add_typer(anycast.app, name="anycast")
+app.add_typer(cookies.app, name="cookie")
 app.add_typer(geography.app, name="geo")
+zones.app.command()(serials.serials)
 app.add_typer(zones.app, name="zone")
 app.add_typer(config.app, name="config")
 

@@ -98,6 +98,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("overrides", str(told["overrides"])),
         ("catchment", _catchment(told["catchment"])),
     ]
+    if told.get("identity"):
+        rows.insert(1, ("identity", told["identity"]))
+    if told.get("cookie_secrets"):
+        made, *others = told["cookie_secrets"]
+        rows.append(("cookies", f"made with secret {made}" + (f"; accepted too: {', '.join(others)}" if others else "")))
     return [f"{label:<11}{value}" for label, value in rows]
 
 

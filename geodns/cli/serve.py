@@ -33,7 +33,8 @@ def serve(
     path = config_path(named, config)
     try:
         loaded, daemon, hangups = _prepared(path)
-        warnings = [*logs.configure(loaded.config.log.format, loaded.config.log.level), *daemon.open()]
+        told = loaded.config.log
+        warnings = [*logs.configure(told.format, told.level, loaded.config.server.identity), *daemon.open()]
     except ProblemsFound as found:
         refuse(found.problems, "nothing is served")
     show_problems([*loaded.warnings, *warnings])

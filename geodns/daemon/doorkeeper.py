@@ -273,6 +273,7 @@ class Doorkeeper:
             "pools": pools,
             "overrides": len(self.keeping.words),
             "catchment": {"measured": not self.clients.why_off, "why_not": self.clients.why_off, "networks": self.clients.size},
+            "cookie_secrets": list(map(answer.fingerprint, self.loaded.snapshot.cookie_secrets)),
         }
 
     def _queries(self) -> int:
@@ -512,7 +513,8 @@ class Doorkeeper:
 
     def metrics(self, *, openmetrics: bool) -> bytes:
         """All metrics, in one of two forms."""
-        return metrics.exposition(metrics.filled(self._samples()), openmetrics=openmetrics)
+        identity = self.loaded.config.server.identity
+        return metrics.exposition(metrics.filled(self._samples()), openmetrics=openmetrics, identity=identity)
 
     def _samples(self) -> dict[str, list[Sample]]:
         told = report.read(self._slate)
@@ -542,9 +544,12 @@ class Doorkeeper:
         }
 
     def _data_samples(self) -> dict[str, list[Sample]]:
-        """Zones and databases."""
+        """Zones, databases and cookie secrets."""
         zones = [(wire.to_text(zone.contents.origin), zone.contents) for zone in self.loaded.snapshot.zones.values()]
+        marks = list(map(answer.fingerprint, self.loaded.snapshot.cookie_secrets))
         return {
+            "geodns_cookie_secrets": [((), len(marks))],
+            "geodns_cookie_secret_info": [((mark, "accepts" if number else "makes"), 1) for number, mark in enumerate(marks)],
             "geodns_zone_serial": [((name,), zone.serial) for name, zone in zones],
             "geodns_zone_records": [((name,), zone.record_count) for name, zone in zones],
             "geodns_database_build_timestamp_seconds": [

@@ -18,7 +18,7 @@ from geodns.daemon import pooling
 from geodns.daemon.parsing import load_zones
 from geodns.geo import anycast, database
 from geodns.ops import config as configuration
-from geodns.ops import toml_lines
+from geodns.ops import cookie_file, toml_lines
 from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound, Severity, errors
 
@@ -64,13 +64,14 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     problems = [*config.warnings, *([] if config.zones else [_without_zones(path)])]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
+    secrets = _cookie_secrets(config, problems)
     contents = _load_zones(config, regions, problems, progress)
     if errors(problems):
         raise ProblemsFound(problems)
     problems += [*answer.lint(contents, regions), *_pool_faults(config, contents, atlas, path)]
     progress("compiling", 0, 1)
     try:
-        snapshot = _compile(config, contents, atlas, regions)
+        snapshot = _compile(config, contents, atlas, regions, secrets)
         problems += _unmet(config, snapshot, path)
     except geo.BadDatabase as error:
         raise ProblemsFound([*problems, unusable(error)]) from error
@@ -78,6 +79,17 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     if errors(problems):
         raise ProblemsFound(problems)
     return Loaded(path, config, snapshot, tuple(problems), monotonic() - began, moment)
+
+
+def _cookie_secrets(config: Config, problems: list[Problem]) -> cookie_file.Secrets:
+    """The secrets of DNS cookies, none without a file of them; what is wrong with it is added to `problems`."""
+    if not config.server.cookie_secrets:
+        return ()
+    try:
+        return cookie_file.read(config.path(config.server.cookie_secrets))
+    except ProblemsFound as found:
+        problems += found.problems
+        return ()
 
 
 def _pool_faults(config: Config, contents: Sequence[zone.ZoneContents], atlas: geo.Atlas, path: Path) -> Iterator[Problem]:
@@ -110,7 +122,11 @@ def _without_zones(path: Path) -> Problem:
 
 
 def _compile(
-    config: Config, contents: list[zone.ZoneContents], atlas: geo.Atlas, regions: dict[str, tuple[geo.PlaceSelector, ...]]
+    config: Config,
+    contents: list[zone.ZoneContents],
+    atlas: geo.Atlas,
+    regions: dict[str, tuple[geo.PlaceSelector, ...]],
+    secrets: cookie_file.Secrets,
 ) -> answer.Snapshot:
     zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
     trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
@@ -125,6 +141,7 @@ def _compile(
         payload_size=limits.udp_payload_size,
         tcp_idle_timeout=limits.tcp_idle_timeout,
         rule_sets=rule_sets,
+        cookie_secrets=secrets,
     )
 
 

@@ -26,7 +26,9 @@ def query_log(config: Config) -> QueryLog | None:
     if not told.queries or (told.dnstap and not told.queries_file):
         return None
     file = config.path(told.queries_file) if told.queries_file else None
-    return QueryLog(file, as_json=told.format == "json", truncate=(told.truncate_ipv4, told.truncate_ipv6))
+    return QueryLog(
+        file, as_json=told.format == "json", truncate=(told.truncate_ipv4, told.truncate_ipv6), identity=config.server.identity
+    )
 
 
 def unwritable(config: Config) -> list[Problem]:

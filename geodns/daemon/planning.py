@@ -213,7 +213,7 @@ class _Planner:
             only_old=tuple(gone),
             only_new=tuple(come),
             pools=tuple(_pools(config.pools, other.pools)),
-            settings=tuple(_settings(config, other)),
+            settings=tuple(_settings(self._old, self._new)),
             databases=tuple(_databases(_by_path(self._old), _by_path(self._new))),
             problems=tuple(self._refusals(zones)),
         )
@@ -321,10 +321,13 @@ def _fields(old: BaseModel, new: BaseModel, *left_out: str) -> list[str]:
     return told
 
 
-def _settings(old: Config, new: Config) -> Iterator[str]:
-    """The other keys of the configuration that change; expectations change no answer."""
+def _settings(old: Loaded, new: Loaded) -> Iterator[str]:
+    """The other keys of the configuration that change, or what they name; expectations change no answer."""
+    secrets = "server.cookie_secrets"
+    if old.config.server.cookie_secrets == new.config.server.cookie_secrets:
+        yield from [secrets] if old.snapshot.cookie_secrets != new.snapshot.cookie_secrets else []
     for key in Config.model_fields:
-        before, after = getattr(old, key), getattr(new, key)
+        before, after = getattr(old.config, key), getattr(new.config, key)
         if before == after or key in {"pools", "zones", "expect"}:
             continue
         if isinstance(before, BaseModel):

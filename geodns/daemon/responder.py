@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import randrange
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, time
 
 from geodns import answer, server
 from geodns.daemon.sampling import Sampler
@@ -26,7 +26,12 @@ class Responder:
         self._compiled = answer.compile_answers(snapshot, self._census, self._moment.standings)
         self._sampler = Sampler(snapshot, self._census)
         self._census.settle()
-        self._datagram = answer.matcher(snapshot, self._compiled, self._census, self._general, randrange)
+        self._cookies = answer.Cookies(snapshot.cookie_secrets) if snapshot.cookie_secrets else None
+        matched = snapshot, self._compiled, self._census, self._general
+        if self._cookies:
+            self._datagram = answer.with_cookies(*matched, self._cookies, randrange)
+        else:
+            self._datagram = answer.matcher(*matched, randrange)
 
     @property
     def tally(self) -> list[int]:
@@ -42,7 +47,9 @@ class Responder:
         return self._datagram
 
     def _look(self) -> None:
-        """Take over what has become of the standings, if anything has."""
+        """Take over what has become of the standings, if anything has, and of the time where that matters."""
+        if self._cookies:
+            self._cookies.tick(time())
         if self._board.version != self._seen:
             self._seen = self._board.version
             self._moment = answer.Moment(self._board.read(), randrange)
@@ -57,15 +64,19 @@ class Responder:
 
     def _general(self, octets: bytes, source: bytes) -> bytes | None:
         began = perf_counter()
-        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census)
+        reply = self._respond(octets, source, stream=False)
         self._census.note_seconds(perf_counter() - began)
         return reply
+
+    def _respond(self, octets: bytes, source: bytes, *, stream: bool) -> bytes | None:
+        place, cookies = answer.sender(source), self._cookies.of(source) if self._cookies else None
+        return answer.respond(self.snapshot, octets, place, self._moment, self._census, stream=stream, cookies=cookies)
 
     def stream(self, octets: bytes, source: bytes) -> bytes | None:
         """The reply to one message of a connection, with the standings of now."""
         self._look()
         began = perf_counter()
-        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
+        reply = self._respond(octets, source, stream=True)
         self._census.note_seconds(perf_counter() - began)
         if self.observer and self.observer.picks(1):
             self.observer.offer(octets, reply, source, "tcp")

@@ -145,7 +145,7 @@ class Staff:
         self._drops += gates.kernel_drops({listen: pairs for listen, pairs in self._sockets.items() if listen not in wanted})
         self._sockets = {listen: pairs for listen, pairs in (self._sockets | bound).items() if listen in wanted}
         warnings += [*unwritable(config), *self._door.open(config)]
-        return [*warnings, *logs.configure(config.log.format, config.log.level)]
+        return [*warnings, *logs.configure(config.log.format, config.log.level, config.server.identity)]
 
     def _made(self, loaded: Loaded) -> tuple[Responder, server.Board]:
         """The compiled answers of a load, and the board on which they look for standings, as they are known now."""

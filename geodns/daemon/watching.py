@@ -11,7 +11,7 @@ from geodns.zone.includes import includes
 
 
 def watched_files(path: Path, config: Config) -> tuple[Path, ...]:
-    """Every file that a reload would read: configuration, zones and what they include, databases, lists, token, authorities.
+    """Every file that a reload would read: configuration, zones and includes, databases, lists, token, secrets, authorities.
 
     In order and each once. They need not exist: one that is missing now may be what a refused reload waits for. What checks
     read by themselves, as the file of an external check, is not among them.
@@ -22,8 +22,7 @@ def watched_files(path: Path, config: Config) -> tuple[Path, ...]:
         named += [zone_file, *includes(zone_file)]
     named += map(config.path, (*config.geo.databases, *config.geo.anycast))
     named += (config.path(pool.check.ca_file) for pool in config.pools.values() if pool.check.ca_file)
-    if config.admin.token_file:
-        named.append(config.path(config.admin.token_file))
+    named += (config.path(text) for text in (config.admin.token_file, config.server.cookie_secrets) if text)
     return tuple(dict.fromkeys(named))
 
 

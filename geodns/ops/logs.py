@@ -33,16 +33,15 @@ _SEND_BUFFER = 1 << 20  # octets
 _FIELD = re.compile(r"[^A-Z0-9_]")
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 _LONGEST_FIELD_NAME = 64  # octets, as journald limits it
-_RESERVED = ("time", "level", "logger", "message", "exception", "lost")
-_HUMAN = logging.Formatter("%(levelname)s %(message)s")
+_RESERVED = ("time", "level", "logger", "identity", "message", "exception", "lost")
 _TEXT_OF_EXCEPTION = logging.Formatter()
 
 
-def configure(form: Format, level: Level, *, stderr: int = 2, journal: str = JOURNAL) -> list[Problem]:
+def configure(form: Format, level: Level, identity: str = "", *, stderr: int = 2, journal: str = JOURNAL) -> list[Problem]:
     """Send what this process logs where `log.format` says; may be called again, and then replaces what held before.
 
     Our own loggers get `level`, those of libraries "warning" or less; single queries are written whatever the level is, for they
-    were asked for. `stderr` is a file descriptor, `journal` the path of
+    were asked for. Each message is told with `identity`, if there is one. `stderr` is a file descriptor, `journal` the path of
     journald's socket. Where the journal cannot be reached the lines go to standard error, and a warning is returned.
     """
     problems: list[Problem] = []
@@ -51,11 +50,11 @@ def configure(form: Format, level: Level, *, stderr: int = 2, journal: str = JOU
     hurried: _Lines | _Journal
     try:
         if chosen == "journal":
-            patient, hurried = _Journal(journal, _PATIENCE), _Journal(journal, 0)
+            patient, hurried = _Journal(journal, _PATIENCE, identity), _Journal(journal, 0, identity)
         else:
-            patient, hurried = _Lines(chosen, stderr, _PATIENCE), _Lines(chosen, stderr, 0)
+            patient, hurried = _Lines(chosen, stderr, _PATIENCE, identity), _Lines(chosen, stderr, 0, identity)
     except OSError as error:
-        patient, hurried = _Lines("human", stderr, _PATIENCE), _Lines("human", stderr, 0)
+        patient, hurried = _Lines("human", stderr, _PATIENCE, identity), _Lines("human", stderr, 0, identity)
         remedy = 'start it as a service of systemd, or set log.format to "human" or "json"'
         message = f"log.format: {journal} cannot be reached: {error.strerror}; the log goes to standard error"
         problems.append(Problem("", 0, message, remedy, Severity.WARNING))
@@ -100,9 +99,10 @@ class _Way(logging.Handler, ABC):
     After a loss nothing waits until one message has passed again, so that a dead reader costs one wait and no more.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, identity: str) -> None:
         super().__init__()
         self._patience = patience
+        self._identity = identity
         self._untold = 0
         self.lost = 0
 
@@ -131,9 +131,11 @@ class _Way(logging.Handler, ABC):
 class _Lines(_Way):
     """Lines to a file descriptor, for humans or as JSON."""
 
-    def __init__(self, form: Literal["human", "json"], descriptor: int, patience: float) -> None:
-        super().__init__(patience)
+    def __init__(self, form: Literal["human", "json"], descriptor: int, patience: float, identity: str) -> None:
+        super().__init__(patience, identity)
         self._form = form
+        self._prefix = f"[{repr(identity)[1:-1]}] " if identity else ""  # of one line, whatever it holds
+        self._human = logging.Formatter("%(levelname)s %(prefix)s%(message)s", defaults={"prefix": self._prefix})
         self._descriptor = descriptor
         self._is_torn = False
         self._poll = select.poll()
@@ -142,9 +144,9 @@ class _Lines(_Way):
     def octets(self, record: logging.LogRecord, untold: int) -> bytes:
         """See _Way.octets."""
         if self._form == "json":
-            return json_line(record, untold)
-        told = f"WARNING {untold} messages were lost here\n" if untold else ""
-        return f"{told}{_HUMAN.format(record)}\n".encode(errors="backslashreplace")
+            return json_line(record, untold, self._identity)
+        told = f"WARNING {self._prefix}{untold} messages were lost here\n" if untold else ""
+        return f"{told}{self._human.format(record)}\n".encode(errors="backslashreplace")
 
     def send(self, octets: bytes, patience: float) -> bool:
         """See _Way.send. A long message may lose its end: what is written cannot be called back."""
@@ -172,8 +174,8 @@ def _await_room(poll: select.poll, deadline: float) -> bool:
     return any(events & select.POLLOUT for _, events in poll.poll(milliseconds))
 
 
-def json_line(record: logging.LogRecord, untold: int = 0) -> bytes:
-    """A message as one line of JSON: time (RFC 3339, UTC), level, logger, message, its fields, and the exception's text.
+def json_line(record: logging.LogRecord, untold: int = 0, identity: str = "") -> bytes:
+    """A message as one line of JSON: time (RFC 3339, UTC), level, logger, identity, message, fields, and the exception's text.
 
     A field that is called like one of these gives way. `lost` tells how many messages before it were lost, where there were any.
     """
@@ -181,6 +183,7 @@ def json_line(record: logging.LogRecord, untold: int = 0) -> bytes:
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
         "logger": record.name,
+        **({"identity": identity} if identity else {}),
         "message": record.getMessage(),
     }
     line |= {name: value for name, value in fields_of(record).items() if name not in _RESERVED}
@@ -204,8 +207,8 @@ def _exception(record: logging.LogRecord) -> str:
 class _Journal(_Way):
     """Entries to journald by its native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/)."""
 
-    def __init__(self, path: str, patience: float) -> None:
-        super().__init__(patience)
+    def __init__(self, path: str, patience: float, identity: str) -> None:
+        super().__init__(patience, identity)
         self._path = path
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -225,7 +228,7 @@ class _Journal(_Way):
 
     def octets(self, record: logging.LogRecord, untold: int) -> bytes:
         """See _Way.octets."""
-        return journal_entry(record, untold)
+        return journal_entry(record, untold, self._identity)
 
     def send(self, octets: bytes, patience: float) -> bool:
         """See _Way.send. What is larger than a datagram goes in sealed memory, as the protocol wants it."""
@@ -274,7 +277,7 @@ def _sealed(octets: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def journal_entry(record: logging.LogRecord, untold: int = 0) -> bytes:
+def journal_entry(record: logging.LogRecord, untold: int = 0, identity: str = "") -> bytes:
     """A message as the datagram that journald takes: MESSAGE with the exception's text, PRIORITY, CODE_…, GEODNS_… for fields."""
     text = record.getMessage()
     if trace := _exception(record):
@@ -288,11 +291,13 @@ def journal_entry(record: logging.LogRecord, untold: int = 0) -> bytes:
         ("CODE_FUNC", record.funcName),
         ("GEODNS_LOGGER", record.name),
     ]
+    if identity:
+        entry.append(("GEODNS_IDENTITY", identity))
     if untold:
         entry.append(("GEODNS_LOST", untold))
     for name, value in fields_of(record).items():
         values = value if isinstance(value, list | tuple) else (value,)  # the journal knows fields with several values
-        entry.extend((f"GEODNS_{name}", one) for one in values)
+        entry.extend((f"GEODNS_{name}", one) for one in values if name != "identity")
     return _rendered(entry)
 
 

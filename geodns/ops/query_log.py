@@ -191,13 +191,15 @@ class QueryLog:
     """Writes one line for each query that it is offered: to a file, or to the log under the name "geodns.queries".
 
     It never waits: what a file or pipe does not take at once is dropped and counted; what the log loses, the log counts. A file
-    that was renamed or removed is made anew within a second, so that it can be rotated without telling anybody.
+    that was renamed or removed is made anew within a second, so that it can be rotated without telling anybody. `identity` is
+    told in each line of the file, if there is one; in the log, the log tells it.
     """
 
-    def __init__(self, file: Path | None, *, as_json: bool, truncate: tuple[int, int]) -> None:
+    def __init__(self, file: Path | None, *, as_json: bool, truncate: tuple[int, int], identity: str = "") -> None:
         self._file = file
         self._as_json = as_json
         self._truncate = truncate
+        self._instance = identity
         self._descriptor = -1
         self._identity = (0, 0)
         self._looked_at = -inf
@@ -241,7 +243,11 @@ class QueryLog:
 
     def _line(self, said: Entry, at: float) -> bytes:
         time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        text = json.dumps({"time": time, **asdict(said)}) if self._as_json else f"{time} {said}"
+        if self._as_json:
+            text = json.dumps({"time": time, **({"identity": self._instance} if self._instance else {}), **asdict(said)})
+        else:
+            ours = f"[{ascii(self._instance)[1:-1]}] " if self._instance else ""
+            text = f"{time} {ours}{said}"
         return text.encode("ascii", "backslashreplace") + b"\n"
 
     def _write(self, line: bytes) -> bool:

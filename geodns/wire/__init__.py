@@ -1,4 +1,4 @@
-"""Owns octets ↔ values: names, queries, EDNS, client subnets, responses; refuses to know zones, places and sockets."""
+"""Owns octets ↔ values: names, queries, EDNS, client subnets, cookies, responses; refuses to know zones, places and sockets."""
 
 from geodns.wire.edns import BadOption, ClientSubnet, Edns, parse_client_subnet, subnet_of
 from geodns.wire.names import ROOT, BadName, Name, from_text, is_subdomain, is_wildcard, labels, parent, suffixes, to_text
@@ -9,6 +9,8 @@ from geodns.wire.query import (
     Query,
     QueryFault,
     Silence,
+    malformed,
+    parse_cookie_query,
     parse_query,
     question_of,
     render_query,
@@ -42,8 +44,10 @@ __all__ = [
     "is_subdomain",
     "is_wildcard",
     "labels",
+    "malformed",
     "parent",
     "parse_client_subnet",
+    "parse_cookie_query",
     "parse_query",
     "question_of",
     "render",

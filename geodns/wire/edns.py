@@ -55,7 +55,10 @@ class ClientSubnet:
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What an OPT record of a query asks for; `payload_size` in octets, never below 512."""
+    """What an OPT record of a query asks for; `payload_size` in octets, never below 512.
+
+    `cookie` is the content of the first COOKIE option, of whatever length: who wants none need not judge it (RFC 7873 §5.2).
+    """
 
     payload_size: int = 1232
     version: int = 0
@@ -63,6 +66,7 @@ class Edns:
     client_subnet: ClientSubnet | None = None
     nsid: bool = False
     tcp_keepalive: bool = False
+    cookie: bytes | None = None
 
 
 def subnet_of(address: IPv4Address | IPv6Address, source_prefix_length: int) -> ClientSubnet:
@@ -97,6 +101,7 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
     at, end = 0, len(data)
     subnet: ClientSubnet | None = None
     nsid = keepalive = False
+    cookie: bytes | None = None
     while at < end:
         if at + 4 > end:
             raise BadOption("an option shorter than its head")
@@ -112,8 +117,10 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
             nsid = True
         elif code == Option.TCP_KEEPALIVE:
             keepalive = True
+        elif code == Option.COOKIE and cookie is None:
+            cookie = data[at : at + length]
         at += length
-    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive)
+    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive, cookie)
 
 
 def render_options(options: list[tuple[int, bytes]]) -> bytes:

@@ -86,6 +86,45 @@ def parse_query(octets: bytes) -> Query:
     return Query(identifier, opcode, bool(flags & RD), question, name, rdtype, rdclass, edns)
 
 
+def malformed(query: Query) -> FormErr:
+    """The fault of a query whose options were read, and one of which is no good after all."""
+    reply = _formerr(query.id, query.opcode << OPCODE_SHIFT | (RD if query.recursion_desired else 0), query.question, opt=True)
+    return FormErr(reply, "a malformed option")
+
+
+@dataclass(frozen=True, slots=True)
+class CookieQuery:
+    """A query that asks for a cookie and nothing else (RFC 7873 §5.4)."""
+
+    id: int
+    recursion_desired: bool
+    dnssec_ok: bool
+    cookie: bytes
+
+    def reply(self, rcode: int, cookie: bytes, server_payload_size: int) -> bytes:
+        """No question, no answer, and the COOKIE option."""
+        flags = QR | (RD if self.recursion_desired else 0) | rcode & 0xF
+        options = render_options([(Option.COOKIE, cookie)])
+        head = HEADER.pack(self.id, flags, 0, 0, 0, 1)
+        return head + render_opt(server_payload_size, rcode >> 4, 0, DO if self.dnssec_ok else 0, options)
+
+
+def parse_cookie_query(octets: bytes) -> CookieQuery | None:
+    """Read a query that has no question and a COOKIE option; None for all else, which `parse_query` has a reply to."""
+    if len(octets) < HEADER_SIZE:
+        return None
+    identifier, flags, *counts, additionals = HEADER.unpack_from(octets)
+    if flags & (QR | OPCODE_MASK) or any(counts):
+        return None
+    try:
+        edns = _SectionReader(octets, HEADER_SIZE).read_additional(additionals)
+    except BadOption:
+        return None
+    if edns is None or edns.cookie is None:
+        return None
+    return CookieQuery(identifier, bool(flags & RD), edns.dnssec_ok, edns.cookie)
+
+
 def _none(count: int, section: str) -> int:
     if count:
         raise BadOption(f"records in the {section} section of a query")
@@ -191,6 +230,8 @@ def render_query(query: Query) -> bytes:
         options.append((Option.CLIENT_SUBNET, edns.client_subnet.option(0)))
     if edns.tcp_keepalive:
         options.append((Option.TCP_KEEPALIVE, b""))
+    if edns.cookie is not None:
+        options.append((Option.COOKIE, edns.cookie))
     return head + render_opt(edns.payload_size, 0, edns.version, DO if edns.dnssec_ok else 0, render_options(options))
 
 

@@ -77,6 +77,7 @@ class Rcode(IntEnum):
     YXDOMAIN = 6
     NOTAUTH = 9
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class Option(IntEnum):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
@@ -15,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Snapshot, Trust, respond
+from geodns.answer import QUIET, Census, Cookies, Ledger, Snapshot, Trust, respond
 from geodns.geo import Network
+from geodns.wire.cookies import make_cookie
 from tests.support.cases import Case, cases
 from tests.support.random_worlds import HEAD, QUESTIONS, WORLDS, World, subnets
 from tests.support.world import SENDER, Reply, ask, ecs_option, place, question, snapshot_of
@@ -223,3 +226,113 @@ def test_the_scope_of_a_special_block_covers_it(block: str) -> None:
 
         assert network.prefixlen == reply.scope
         assert ["www.example. 300 A 198.51.100.1"] == reply.answer
+
+
+COOKIED = snapshot_of({"example.": HEAD}, cookie_secrets=(b"new secret 01234", b"old secret 56789"))
+MADE_AT = 1_800_000_000
+CLIENT = b"clientck"
+FORGED = CLIENT + b"\x01" + bytes(15)
+GENUINE, STALE = (make_cookie(CLIENT, ip_address(SENDER).packed, COOKIED.cookie_secrets[1], MADE_AT - ago) for ago in (60, 4000))
+
+
+def served(message: dns.message.Message, *, stream: bool = False) -> tuple[dns.message.Message, Counter[str]]:
+    """The reply of a server with cookies, and what it has counted of cookies."""
+    census = Census(Ledger())
+    census.settle()
+    cookies = Cookies(COOKIED.cookie_secrets)
+    cookies.tick(MADE_AT)
+    judged = partial(cookies.serve, ip_address(SENDER).packed)
+    octets = respond(COOKIED, message.to_wire(), place(SENDER), QUIET, census, stream=stream, cookies=judged)
+    assert octets is not None
+    counted = {labels[1]: census.tally[number] for number, labels in enumerate(census.ledger.names) if labels[0] == "cookie"}
+    return dns.message.from_wire(octets), +Counter(counted)
+
+
+def cookies_in(message: dns.message.Message) -> list[bytes]:
+    return [option.to_wire() or b"" for option in message.options if option.otype == dns.edns.OptionType.COOKIE]
+
+
+def with_cookie(content: bytes, *more: dns.edns.Option) -> dns.message.QueryMessage:
+    message = question("ns.example. A")
+    message.use_edns(0, 0, 1232, options=[*more, dns.edns.GenericOption(dns.edns.OptionType.COOKIE, content)])
+    return message
+
+
+def without_question(content: bytes) -> dns.message.QueryMessage:
+    message = with_cookie(content)
+    message.question.clear()
+    return message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("content", "outcome"), [(CLIENT, "client_only"), (FORGED, "invalid"), (STALE, "expired"), (GENUINE, "renewed")]
+)
+def test_every_reply_to_a_cookie_has_a_good_one(content: bytes, outcome: str, stream: bool) -> None:
+    """The answer is the same with any cookie or none, and with it comes one of the newest secret (RFC 7873 §5.2.3)."""
+    reply, counted = served(with_cookie(content), stream=stream)
+    ours = make_cookie(CLIENT, ip_address(SENDER).packed, COOKIED.cookie_secrets[0], MADE_AT)
+
+    assert [ours] == cookies_in(reply)
+    assert {outcome: 1} == counted
+    assert exchange(COOKIED, question("ns.example. A")).answer == reply.answer
+
+
+def test_a_cookie_comes_last() -> None:
+    """Behind the extended error of a refusal and the client subnet, where a query has all of them; a valid one as it came."""
+    valid = make_cookie(CLIENT, ip_address(SENDER).packed, COOKIED.cookie_secrets[0], MADE_AT - 60)
+    message = question("elsewhere.test. A")
+    message.use_edns(0, 0, 1232, options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, valid), ecs_option("81.2.69.0/24")])
+    reply, counted = served(message)
+
+    assert [15, 8, 10] == [int(option.otype) for option in reply.options]
+    assert [valid] == cookies_in(reply)
+    assert {"valid": 1} == counted
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 9, 15, 41, 60])
+def test_a_cookie_of_impossible_length_is_malformed(size: int) -> None:
+    """FORMERR with OPT and without a cookie (RFC 7873 §5.2.2)."""
+    reply, counted = served(with_cookie(b"x" * size))
+
+    assert (dns.rcode.FORMERR, 0, []) == (reply.rcode(), reply.edns, cookies_in(reply))
+    assert {"malformed": 1} == counted
+
+
+@pytest.mark.parametrize("size", [16, 23, 25, 40])
+def test_a_cookie_of_anothers_make_is_answered(size: int) -> None:
+    """Server cookies of other lengths are somebody else's: invalid, not malformed."""
+    reply, counted = served(with_cookie(b"x" * size))
+
+    assert dns.rcode.NOERROR == reply.rcode()
+    assert {"invalid": 1} == counted
+
+
+def test_only_the_first_cookie_counts() -> None:
+    """RFC 7873 §5.2: all others are ignored, malformed ones too."""
+    good, bad = (dns.edns.GenericOption(dns.edns.OptionType.COOKIE, content) for content in (CLIENT, b"bad"))
+    fine, _ = served(with_cookie(b"bad", good))
+    refused, _ = served(with_cookie(CLIENT, bad))
+
+    assert (dns.rcode.NOERROR, dns.rcode.FORMERR) == (fine.rcode(), refused.rcode())
+
+
+@pytest.mark.parametrize(
+    ("content", "rcode"),
+    [(CLIENT, "NOERROR"), (GENUINE, "NOERROR"), (FORGED, "BADCOOKIE"), (STALE, "BADCOOKIE"), (b"bad", "FORMERR")],
+)
+def test_a_query_for_a_cookie_alone_gets_it(content: bytes, rcode: str) -> None:
+    """No question, and the response code tells whether the cookie sent was good (RFC 7873 §5.4)."""
+    reply, _ = served(without_question(content))
+
+    assert (rcode, []) == (dns.rcode.to_text(reply.rcode()), reply.question)
+    assert ([] if rcode == "FORMERR" else [24]) == list(map(len, cookies_in(reply)))
+
+
+def test_no_question_and_no_cookie_is_malformed() -> None:
+    """Where cookies are not served, or none is sent, a message without question is FORMERR as ever (RFC 9619 §4)."""
+    bare = question("ns.example. A")
+    bare.question.clear()
+
+    assert dns.rcode.FORMERR == exchange(PLAIN, without_question(CLIENT)).rcode()
+    assert dns.rcode.FORMERR == served(bare)[0].rcode()

@@ -10,12 +10,43 @@ import argparse
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 
 from geodns import answer, daemon
 from tests.bench import make_mmdb, peers, queries
+
+SECRETS = (b"makes cookies 01", b"is accepted 0123")
+
+
+def cookies(names: Sequence[str], count: int, draw: queries.Draw) -> Iterator[bytes]:
+    """A queries with a cookie, each of one of a hundred clients."""
+    clients = [draw.randbytes(8) for _ in range(100)]
+    return (_with(names, number, queries.option(queries.COOKIE, draw.choice(clients))) for number in range(count))
+
+
+def new_cookies(names: Sequence[str], count: int, draw: queries.Draw) -> Iterator[bytes]:
+    """The same, each of a client that was never seen before."""
+    return (_with(names, number, queries.option(queries.COOKIE, draw.randbytes(8))) for number in range(count))
+
+
+def forged_cookies(names: Sequence[str], count: int, draw: queries.Draw) -> Iterator[bytes]:
+    """The same, each with a server cookie that nobody made."""
+    forged = (draw.randbytes(8) + b"\1\0\0\0" + draw.randbytes(12) for _ in range(count))
+    return (_with(names, number, queries.option(queries.COOKIE, content)) for number, content in enumerate(forged))
+
+
+def ecs_and_cookies(names: Sequence[str], count: int, draw: queries.Draw) -> Iterator[bytes]:
+    """A random client subnet before the cookie of one resolver, as dig sends both."""
+    ours = queries.option(queries.COOKIE, draw.randbytes(8))
+    return (_with(names, number, queries.client_subnet(draw) + ours) for number in range(count))
+
+
+def _with(names: Sequence[str], number: int, options: bytes) -> bytes:
+    return queries.message(queries.wire_name(names[number % len(names)]), queries.A, options)
+
 
 SENDER = bytes((2, 0, 0x14, 0xE9, 127, 0, 0, 1)) + bytes(8)
 """A struct sockaddr_in of 127.0.0.1, port 5353."""
@@ -27,6 +58,15 @@ LOADS: dict[str, queries.Recipe] = {
     "zones not served": queries.foreign,
     "garbage": queries.garbage,
 }
+COOKIED: dict[str, queries.Recipe] = {
+    "cookies": cookies,
+    "new cookies": new_cookies,
+    "forged cookies": forged_cookies,
+    "ecs and cookies": ecs_and_cookies,
+    "plain, with secrets": queries.plain,
+    "ecs, with secrets": queries.ecs,
+}
+"""Loads for a server that has cookie secrets."""
 
 
 def job(directory: Path, database: Path | None) -> Path:
@@ -67,10 +107,26 @@ def main() -> None:
     compiled = answer.compile_answers(snapshot, census)
     census.settle()
     fast = answer.matcher(snapshot, compiled, census, general)
-    sys.stdout.write(f"{'load':<18}{'matcher µs':>12}{'general µs':>12}\n")
-    for name, recipe in LOADS.items():
-        messages = list(recipe(queries.NAMES, args.count, random.Random(1)))
-        sys.stdout.write(f"{name:<18}{cost(fast, messages, 7):>12.2f}{cost(general, messages[:2000], 2):>12.1f}\n")
+    sys.stdout.write(f"{'load':<20}{'matcher µs':>12}{'general µs':>12}\n")
+    for loads, paths in ((LOADS, (fast, general)), (COOKIED, cookied(snapshot))):
+        for name, recipe in loads.items():
+            messages = list(recipe(queries.NAMES, args.count, random.Random(1)))
+            sys.stdout.write(f"{name:<20}{cost(paths[0], messages, 7):>12.2f}{cost(paths[1], messages[:2000], 2):>12.1f}\n")
+
+
+def cookied(snapshot: answer.Snapshot) -> tuple[answer.Datagram, answer.Datagram]:
+    """Matcher and general path of the same server with cookie secrets."""
+    secretive = replace(snapshot, cookie_secrets=SECRETS)
+    cookies_served = answer.Cookies(SECRETS)
+    cookies_served.tick(time())
+
+    def general(octets: bytes, source: bytes) -> bytes | None:
+        return answer.respond(secretive, octets, answer.sender(source), cookies=cookies_served.of(source))
+
+    census = answer.Census(answer.Ledger())
+    compiled = answer.compile_answers(secretive, census)
+    census.settle()
+    return answer.with_cookies(secretive, compiled, census, general, cookies_served), general
 
 
 if __name__ == "__main__":

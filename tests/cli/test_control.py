@@ -65,6 +65,7 @@ def test_status_tells_the_instance(door: Door, ask: Ask) -> None:
         "pools      web degraded",
         "overrides  1",
         "catchment  networks 2",
+        "cookies    made with secret 1a2b3c4d; accepted too: 5e6f7a8b",
     ] == told.out.splitlines()
     assert door.keeper.status() == ask("status", "--json").json
 

@@ -126,7 +126,14 @@ def _geodns(directory: Path) -> Iterator[Geodns]:
     directory.mkdir()
     with backends.backends() as three, _tls_server(_certificate(directory)) as tls:
         mmdb.write(directory / "country.mmdb", {IN_EUROPE: {"country": {"iso_code": "DE"}}})
-        config = 'geo.databases = ["country.mmdb"]\n' + three.config() + TLS_POOL.replace("$tls", str(tls))
+        (directory / "cookies.secret").write_text("e5e973e5a6b2a43f48e7dc849e37bfcf\n")
+        (directory / "cookies.secret").chmod(0o600)
+        shared = '[server]\ncookie_secrets = "cookies.secret"\nidentity = "fra1"\n'
+        config = (
+            'geo.databases = ["country.mmdb"]\n'
+            + three.config().replace("[server]\n", shared, 1)
+            + TLS_POOL.replace("$tls", str(tls))
+        )
         with serving(Site(directory), config, {"example.com.zone": ZONE + MORE}) as server:
             poll("it is ready", lambda: server.ask("GET", "/readyz").status_code == 200)
             word = {"pattern": "app/tyo", "word": "drain", "seconds": None, "reason": "to be seen"}

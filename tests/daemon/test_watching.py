@@ -9,6 +9,7 @@ from geodns.ops import config as configuration
 
 CONFIG = """
 admin.token_file = "token"
+server.cookie_secrets = "cookies.secret"
 geo.databases = ["places.mmdb", "/elsewhere/asn.mmdb"]
 geo.anycast = ["anycast.txt"]
 [pools.app.check]
@@ -29,11 +30,12 @@ file = "a.zone"
 
 
 def test_everything_that_a_reload_reads_is_watched(tmp_path: Path) -> None:
-    """Configuration, zones with their includes, databases, lists, authorities, token: each once, there or not."""
+    """Configuration, zones with their includes, databases, lists, authorities, token, secrets: each once, there or not."""
     path = tmp_path / "geodns.toml"
     path.write_text(CONFIG)
     (tmp_path / "a.zone").write_text("$INCLUDE hosts\n")
     found = watched_files(path, configuration.load(path))
-    expected = ("geodns.toml", "a.zone", "hosts", "places.mmdb", "/elsewhere/asn.mmdb", "anycast.txt", "ca.pem", "token")
+    read = ("geodns.toml", "a.zone", "hosts", "places.mmdb", "/elsewhere/asn.mmdb", "anycast.txt", "ca.pem", "token")
+    expected = (*read, "cookies.secret")
 
     assert tuple(tmp_path / name for name in expected) == found

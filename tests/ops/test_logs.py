@@ -143,6 +143,32 @@ def test_a_line_for_humans_is_level_and_message(pipe: Pipe) -> None:
     assert "WARNING disk sda is full\n" == pipe.said()
 
 
+def test_every_line_tells_the_instance(pipe: Pipe) -> None:
+    """In brackets for humans, as a field of JSON that no message can replace; a name cannot break a line."""
+    logs.configure("human", "info", "fra1", stderr=pipe.writer)
+    LOG.info("one")
+    logs.configure("human", "info", "fra\n1", stderr=pipe.writer)
+    LOG.info("two")
+    logs.configure("json", "info", "nyc1", stderr=pipe.writer)
+    LOG.info("three", extra={"fields": {"identity": "other"}})
+    first, second, third = pipe.said().splitlines()
+
+    assert ("INFO [fra1] one", "INFO [fra\\n1] two") == (first, second)
+    assert ("nyc1", "three") == (json.loads(third)["identity"], json.loads(third)["message"])
+
+
+def test_the_journal_tells_the_instance(journal: Journal) -> None:
+    """As a field by which to select entries; without a name there is no such field."""
+    record = logging.makeLogRecord({"msg": "x", "levelno": 20, "fields": {"identity": "other"}})
+
+    assert ["fra1"] == parsed(logs.journal_entry(record, identity="fra1"))["GEODNS_IDENTITY"]
+    assert "GEODNS_IDENTITY" not in parsed(logs.journal_entry(logging.makeLogRecord({"msg": "x", "levelno": 20})))
+    logs.configure("journal", "info", "fra1", journal=journal.path)
+    LOG.info("to the journal")
+
+    assert ["fra1"] == journal.entry()["GEODNS_IDENTITY"]
+
+
 def test_a_line_of_json_has_fields_and_exception(pipe: Pipe) -> None:
     """A JSON line has time, level, logger, message, the given fields and the exception; a field cannot pose as one of those."""
     logs.configure("json", "info", stderr=pipe.writer)

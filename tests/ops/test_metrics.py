@@ -86,6 +86,21 @@ def test_every_label_and_number_survives(openmetrics: bool, label: str, value: f
     assert value == found or (math.isnan(value) and math.isnan(found))
 
 
+@pytest.mark.parametrize("openmetrics", [False, True])
+@given(identity=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_an_instances_name_is_in_every_sample(openmetrics: bool, identity: str) -> None:
+    """Whatever it is called: each sample, of histograms too, is the one without it and one label more."""
+    plain = numbers(exposition(full(), openmetrics=openmetrics), openmetrics=openmetrics)
+    named = numbers(exposition(full(), openmetrics=openmetrics, identity=identity), openmetrics=openmetrics)
+
+    assert {(name, labels | {("identity", identity)}): value for (name, labels), value in plain.items()} == named
+
+
+def test_no_family_has_an_identity_of_its_own() -> None:
+    """The label is ours for all of them."""
+    assert [] == [family.name for family in CATALOGUE.values() if "identity" in family.labels]
+
+
 def test_half_a_surrogate_pair_does_not_stop_a_scrape() -> None:
     """Text that has no octets is replaced, for one strange file name must not cost all metrics."""
     family = Family("geodns_some", Kind.GAUGE, "x", ("a",), ((("\udcff",), 1),))
@@ -154,7 +169,8 @@ def test_ten_thousand_zones_are_written_in_under_100_ms() -> None:
     spent = []
     for _ in range(5):
         start = time.process_time()
-        octets = exposition(filled({"geodns_zone_serial": zones, "geodns_zone_records": zones}), openmetrics=True)
+        families = filled({"geodns_zone_serial": zones, "geodns_zone_records": zones})
+        octets = exposition(families, openmetrics=True, identity="fra1")
         gzip.compress(octets, 1)
         spent.append(time.process_time() - start)
 

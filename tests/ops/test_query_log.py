@@ -276,6 +276,21 @@ def test_a_line_of_json_has_every_part(tmp_path: Path) -> None:
     } == json.loads((tmp_path / "queries").read_text())
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_line_tells_the_instance(tmp_path: Path, as_json: bool) -> None:
+    """Behind the time, for humans and for programs; a strange name is one word of ASCII all the same."""
+    log = QueryLog(tmp_path / "queries", as_json=as_json, truncate=WHOLE, identity="fra\n\u00e4")
+    offer(log)
+    log.close()
+    [line] = (tmp_path / "queries").read_text("ascii").splitlines()
+
+    if as_json:
+        assert ["time", "identity"] == list(json.loads(line))[:2]
+        assert "fra\n\u00e4" == json.loads(line)["identity"]
+    else:
+        assert line.startswith(r"2023-11-14T22:13:20.250Z [fra\n\xe4] udp 192.0.2.77 ")
+
+
 def test_without_a_file_queries_are_messages_with_fields(caplog: pytest.LogCaptureFixture) -> None:
     """The log gets the entry as a message, and its parts as fields."""
     with caplog.at_level(logging.INFO, "geodns.queries"):

@@ -125,6 +125,7 @@ class Memory:
             "zones": 1,
             "overrides": 1,
             "catchment": {"measured": True, "why_not": "", "networks": 2},
+            "cookie_secrets": ["1a2b3c4d", "5e6f7a8b"],
         }
 
     def zones(self) -> list[dict[str, Any]]:

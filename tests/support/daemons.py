@@ -259,18 +259,19 @@ server:
   zonelistfile: $directory/zone.list
   database: ""
   rrl-ratelimit: 0
+$options
 remote-control:
   control-enable: no
 """
 
 
 @contextmanager
-def nsd(directory: Path, zones: Mapping[str, str]) -> Iterator[Server]:
-    """NSD as primary of zones (name → text of the master file)."""
+def nsd(directory: Path, zones: Mapping[str, str], options: str = "") -> Iterator[Server]:
+    """NSD as primary of zones (name → text of the master file); `options` are lines of the section `server`."""
     binary = need("nsd", "nsd")
     directory.mkdir(parents=True)
     endpoint = Endpoint("127.0.0.1", free_port())
-    text = Template(_NSD).substitute(port=endpoint.port, directory=directory)
+    text = Template(_NSD).substitute(port=endpoint.port, directory=directory, options=options)
     for name, path in _write_zones(directory, zones).items():
         text += f"zone:\n  name: {name}\n  zonefile: {path}\n"
     configuration = directory / "nsd.conf"
@@ -292,22 +293,54 @@ database:
 log:
   - target: stderr
     any: warning
+$sections
 zone:
 """
 
 
 @contextmanager
-def knot(directory: Path, zones: Mapping[str, str]) -> Iterator[Server]:
-    """Knot DNS as primary of zones (name → text of the master file)."""
+def knot(directory: Path, zones: Mapping[str, str], sections: str = "") -> Iterator[Server]:
+    """Knot DNS as primary of zones (name → text of the master file); `sections` are more of its configuration."""
     binary = need("knotd", "knot")
     directory.mkdir(parents=True)
     endpoint = Endpoint("127.0.0.1", free_port())
-    text = Template(_KNOT).substitute(port=endpoint.port, directory=directory)
+    text = Template(_KNOT).substitute(port=endpoint.port, directory=directory, sections=sections)
     for name, path in _write_zones(directory, zones).items():
         text += f"  - domain: {name}\n    file: {path}\n    zonefile-sync: -1\n    journal-content: none\n"
     configuration = directory / "knot.conf"
     configuration.write_text(text)
     with running(directory, endpoint, (binary, "-c", str(configuration))) as server:
+        _until_served(server, zones)
+        yield server
+
+
+_BIND = """\
+options {
+  directory "$directory";
+  pid-file none;
+  session-keyfile none;
+  listen-on port $port { 127.0.0.1; };
+  listen-on-v6 { none; };
+  recursion no;
+  dnssec-validation no;
+  $options
+};
+controls { };
+"""
+
+
+@contextmanager
+def bind(directory: Path, zones: Mapping[str, str], options: str = "") -> Iterator[Server]:
+    """BIND as primary of zones (name → text of the master file); `options` are statements of the block `options`."""
+    binary = need("named", "bind9")
+    directory.mkdir(parents=True)
+    endpoint = Endpoint("127.0.0.1", free_port())
+    text = Template(_BIND).substitute(port=endpoint.port, directory=directory, options=options)
+    for name, path in _write_zones(directory, zones).items():
+        text += f'zone "{name}" {{ type primary; file "{path}"; }};\n'
+    configuration = directory / "named.conf"
+    configuration.write_text(text)
+    with running(directory, endpoint, (binary, "-g", "-c", str(configuration))) as server:
         _until_served(server, zones)
         yield server
 

@@ -69,6 +69,7 @@ class Settings(TypedDict, total=False):
     ecs: bool
     identity: str
     version: str
+    cookie_secrets: tuple[bytes, ...]
     pools: Sequence[Pool]
 
 
@@ -108,7 +109,8 @@ def compiled(zones: Sequence[ZoneContents], **settings: Unpack[Settings]) -> Sna
     served, pools, rule_sets = compile_zones(zones, [*given.values(), *empty], atlas, regions)
     trust = Trust(settings.get("ecs", True), tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0")))))
     identity = Identity(settings.get("identity", ""), settings.get("version", ""))
-    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets)
+    secrets = settings.get("cookie_secrets", ())
+    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets, cookie_secrets=secrets)
 
 
 def place(text: str) -> Place:

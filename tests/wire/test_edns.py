@@ -16,7 +16,7 @@ from geodns.wire.records import Option
 
 ADDRESSES = st.ip_addresses(v=4) | st.ip_addresses(v=6)
 OPTIONS = st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=6)
-MEANT = {Option.NSID, Option.CLIENT_SUBNET, Option.TCP_KEEPALIVE}
+MEANT = {Option.NSID, Option.CLIENT_SUBNET, Option.TCP_KEEPALIVE, Option.COOKIE}
 
 
 @pytest.mark.parametrize(("version", "source"), [(v, s) for v, bits in ((4, 32), (6, 128)) for s in range(bits + 1)])
@@ -105,11 +105,11 @@ def test_payload_size_and_do_are_read(payload_size: int, flags: int) -> None:
 
 
 def test_the_options_that_are_meant_are_read_among_others() -> None:
-    """NSID, client subnet and keepalive are found in any order, between options that mean nothing here."""
+    """NSID, client subnet, keepalive and the first cookie are found in any order, between options that mean nothing here."""
     subnet = ClientSubnet(1, 24, b"\xc0\x00\x02")
-    options = [(11, b""), (65001, b"x"), (8, subnet.option(0)), (10, bytes(8)), (3, b""), (12, bytes(3))]
+    options = [(11, b""), (65001, b"x"), (8, subnet.option(0)), (10, bytes(8)), (3, b""), (12, bytes(3)), (10, b"")]
 
-    expected = Edns(4096, dnssec_ok=True, client_subnet=subnet, nsid=True, tcp_keepalive=True)
+    expected = Edns(4096, dnssec_ok=True, client_subnet=subnet, nsid=True, tcp_keepalive=True, cookie=bytes(8))
 
     assert expected == edns.parse_options(edns.render_options(options), 4096, 0, 0x8000)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from ipaddress import IPv4Address, IPv6Address
 
 import dns.edns
@@ -15,14 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geodns.wire import names
-from geodns.wire.edns import Edns, subnet_of
+from geodns.wire.edns import Edns, render_opt, render_options, subnet_of
 from geodns.wire.names import Name
 from geodns.wire.query import (
+    CookieQuery,
     FormErr,
     NotImplementedOpcode,
     Query,
     QueryFault,
     Silence,
+    parse_cookie_query,
     parse_query,
     question_of,
     render_query,
@@ -35,12 +38,16 @@ SIXTEEN_BITS = st.integers(0, 0xFFFF)
 SUBNETS = st.tuples(st.ip_addresses(v=4), st.integers(0, 32)) | st.tuples(st.ip_addresses(v=6), st.integers(0, 128))
 
 
+COOKIES = st.binary(min_size=8, max_size=8) | st.binary(min_size=16, max_size=40)  # dnspython reads no others
+
+
 @st.composite
 def edns_wishes(draw: st.DrawFn) -> Edns:
     if draw(st.integers(0, 9)) == 0:  # of a later version nothing but the head is read
         return Edns(draw(st.integers(512, 0xFFFF)), draw(st.integers(1, 255)), draw(st.booleans()))
     subnet = draw(st.none() | SUBNETS.map(lambda prefix: subnet_of(*prefix)))
-    return Edns(draw(st.integers(512, 0xFFFF)), 0, draw(st.booleans()), subnet, draw(st.booleans()), draw(st.booleans()))
+    flags = draw(st.booleans()), draw(st.booleans())
+    return Edns(draw(st.integers(512, 0xFFFF)), 0, draw(st.booleans()), subnet, *flags, draw(st.none() | COOKIES))
 
 
 @st.composite
@@ -72,6 +79,27 @@ def test_a_client_subnet_of_every_length_reads_back(bits: int, source: int) -> N
     assert subnet == parsed.client_subnet
     assert isinstance(option, dns.edns.ECSOption)
     assert str(subnet) == f"{option.address}/{option.srclen}"
+
+
+@given(SIXTEEN_BITS, st.booleans(), st.booleans(), st.binary(max_size=48), st.sampled_from([0, 23]))
+def test_a_query_for_a_cookie_is_read_and_answered(
+    identifier: int, recursion: bool, dnssec_ok: bool, content: bytes, rcode: int
+) -> None:
+    """A header, no question and OPT with a cookie (RFC 7873 §5.4); dnspython reads the reply. With a question it is none."""
+    opt = render_opt(1232, 0, 0, 0x8000 * dnssec_ok, render_options([(10, content)]))
+    octets = struct.pack("!6H", identifier, 0x0100 * recursion, 0, 0, 0, 1) + opt
+    asked = parse_cookie_query(octets)
+    assert asked is not None
+    reply = dns.message.from_wire(asked.reply(rcode, b"c" * 24, 1232))
+
+    assert CookieQuery(identifier, recursion, dnssec_ok, content) == asked
+    assert (identifier, rcode, [], 1232) == (reply.id, reply.rcode(), reply.question, reply.payload)
+    assert [(10, b"c" * 24)] == [(int(option.otype), option.to_wire()) for option in reply.options]
+    assert (recursion, dnssec_ok) == (bool(reply.flags & dns.flags.RD), bool(reply.ednsflags & dns.flags.DO))
+    for flags, counts in ((0x8000, (0, 0, 0)), (0x2000, (0, 0, 0)), (0, (1, 0, 0)), (0, (0, 1, 0)), (0, (0, 0, 1))):
+        assert parse_cookie_query(struct.pack("!6H", identifier, flags, *counts, 1) + opt) is None
+    for broken in (octets[:11], octets[:-1], octets + b"\0", octets[:12], octets[:10] + b"\0\2" + opt + opt):
+        assert parse_cookie_query(broken) is None
 
 
 @given(queries())
@@ -312,7 +340,8 @@ READ = [
     ("a payload size of 511", header(additionals=1) + WWW_A + opt(payload_size=511), asked(Edns(512))),
     ("a payload size of 513", header(additionals=1) + WWW_A + opt(payload_size=513), asked(Edns(513))),
     ("an extended RCODE, which means nothing", header(additionals=1) + WWW_A + opt(ttl=0xFF00_0000), asked(Edns())),
-    ("unknown options, one of them twice", with_opt("fde80001ff fde80000 000a0008 0102030405060708"), asked(Edns())),
+    ("unknown options, one of them twice", with_opt("fde80001ff fde80000 00090001 01"), asked(Edns())),
+    ("a cookie of any length, and another", with_opt("000a0003 010203 000a0001 01"), asked(Edns(cookie=b"\1\2\3"))),
     ("an NSID with data", with_opt("00030002 6869"), asked(Edns(nsid=True))),
     ("options of version 1", header(additionals=1) + WWW_A + opt("00080001ff fde8", ttl=1 << 16), asked(Edns(1232, 1))),
     ("version 255 with DO", header(additionals=1) + WWW_A + opt("ff", 100, 0xFF8000), asked(Edns(512, 255, dnssec_ok=True))),

@@ -211,6 +211,7 @@ _SCHEMAS: dict[str, Any] = {
         zones=_WHOLE,
         overrides=_WHOLE,
         catchment=_object(measured=_FLAG, why_not=_TEXT, networks=_WHOLE),
+        cookie_secrets=_TEXTS,
     ),
     "Zones": _list(_object(name=_TEXT)),
     "Pools": _list(_POOL),

@@ -1,9 +1,10 @@
-"""Owns live signals of anycast: which instance answers, round trips, paths, client subnets swept; refuses to judge them."""
+"""Owns live signals of anycast: who answers, round trips, paths, client subnets swept, serials; refuses to judge them."""
 
 from geodns.ops.anycast._exchange import Server, find
 from geodns.ops.anycast._identity import Identification, Instance, identify
 from geodns.ops.anycast._path import Hop, NoWay, Way, trace
 from geodns.ops.anycast._probe import Look, probe
+from geodns.ops.anycast._serials import Serial, serials
 from geodns.ops.anycast._sweep import Answer, sweep
 
 __all__ = [
@@ -13,11 +14,13 @@ __all__ = [
     "Instance",
     "Look",
     "NoWay",
+    "Serial",
     "Server",
     "Way",
     "find",
     "identify",
     "probe",
+    "serials",
     "sweep",
     "trace",
 ]

@@ -51,6 +51,9 @@ class Server(Table):
     state_max_age: float = Field(
         default=600.0, ge=0, le=31_536_000, description="Seconds after which a remembered state of checks is not used at a start."
     )
+    cookie_secrets: PathOrNone = Field(
+        default="", description='File of the secrets of DNS cookies, the same at all siblings; "" = no cookies.'
+    )
     workers: Workers = Field(default=1, description='Processes that answer; "auto" = one for each core.')
     watch: bool = Field(default=False, description="Whether changes of the files it is made of reload the server by themselves.")
     udp_payload_size: int = Field(
