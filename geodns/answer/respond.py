@@ -34,10 +34,12 @@ def respond(
     *,
     stream: bool = False,
     cookies: Serve | None = None,
+    leave: bool = False,
 ) -> bytes | None:
     """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have.
 
-    `cookies` judges the COOKIE option of this very client; None ignores the option.
+    `cookies` judges the COOKIE option of this very client; None ignores the option. With `leave` a client that knows
+    edns-tcp-keepalive is asked to close its connection (RFC 7828 §3.3.2: a TIMEOUT of 0).
     """
     transport = "tcp" if stream else "udp"
     try:
@@ -52,7 +54,7 @@ def respond(
     judgement = judge(snapshot, query, client, moment)
     if census:
         census.note(transport, query, client, judgement)
-    return encode(snapshot, query, client, judgement, stream=stream, cookie=cookie)
+    return encode(snapshot, query, client, judgement, stream=stream, cookie=cookie, leave=leave)
 
 
 def _cookie(query: Query, cookies: Serve, census: Census | None) -> bytes:
@@ -85,7 +87,14 @@ def _cookie_reply(snapshot: Snapshot, octets: bytes, cookies: Serve, census: Cen
 
 
 def encode(
-    snapshot: Snapshot, query: Query, client: Client, judgement: Judgement, *, stream: bool = False, cookie: bytes = b""
+    snapshot: Snapshot,
+    query: Query,
+    client: Client,
+    judgement: Judgement,
+    *,
+    stream: bool = False,
+    cookie: bytes = b"",
+    leave: bool = False,
 ) -> bytes:
     """Add what EDNS wants to a judgement and render it."""
     response, edns = judgement.response, query.edns
@@ -96,7 +105,7 @@ def encode(
         if edns.nsid and snapshot.identity.name:
             response.options.append((Option.NSID, snapshot.identity.name.encode()))
         if edns.tcp_keepalive and stream:
-            units = min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
+            units = 0 if leave else min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
             response.options.append((Option.TCP_KEEPALIVE, units.to_bytes(2, "big")))
         if cookie:  # the last one, where the fast path puts it too
             response.options.append((Option.COOKIE, cookie))

@@ -126,6 +126,7 @@ class Memory:
             "overrides": 1,
             "catchment": {"measured": True, "why_not": "", "networks": 2},
             "cookie_secrets": ["1a2b3c4d", "5e6f7a8b"],
+            "announce": None,
         }
 
     def zones(self) -> list[dict[str, Any]]:
@@ -165,7 +166,7 @@ class Memory:
         self.generation += accepted
         return {"accepted": accepted, "generation": self.generation, "problems": self.problems, "plan": None}
 
-    async def drain(self, reason: str) -> dict[str, Any]:
+    async def drain(self, reason: str, *, stop: bool = False, last: bool = False) -> dict[str, Any]:
         self.done.append(("drain", reason))
         return {"draining": True}
 

@@ -186,6 +186,9 @@ _NETWORK = _object(
     sentence=_TEXT,
     instead=_list(_INSTEAD),
 )
+_ANNOUNCE = _object(
+    method=_TEXT, gate=_or_null({"type": "object"}), lease=_TEXT, departure=_or_null(_TEXT), departed=_FLAG, stopping=_FLAG
+)
 _LAST_RELOAD = _object(at=_NUMBER, accepted=_FLAG, seconds=_NUMBER, problems=_list(_PROBLEM))
 _RELOAD = _object(accepted=_FLAG, generation=_WHOLE, problems=_list(_PROBLEM))
 
@@ -212,6 +215,7 @@ _SCHEMAS: dict[str, Any] = {
         overrides=_WHOLE,
         catchment=_object(measured=_FLAG, why_not=_TEXT, networks=_WHOLE),
         cookie_secrets=_TEXTS,
+        announce=_or_null(_ANNOUNCE),
     ),
     "Zones": _list(_object(name=_TEXT)),
     "Pools": _list(_POOL),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dnslib import QTYPE, RCODE
 
-from geodns.ops.anycast._exchange import NSID, Answered, Flow, Server, Silent, flow, option, printable, question
+from geodns.ops.exchange import NSID, Answered, Flow, Server, Silent, flow, option, printable, question
 from geodns.problem import ProblemsFound
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 import struct
@@ -97,12 +98,12 @@ class Flow:
                 took = (perf_counter() - began) * 1000
                 message = _reply_to(asked, octets)
                 if message is not None:
-                    return await _by_tcp(self.server, asked, timeout) if message.header.tc else Answered(message, took)
+                    return await _whole(self.server, asked, timeout) if message.header.tc else Answered(message, took)
         except OSError as fault:
             return Silent(fault.strerror or str(fault))
         except asyncio_dgram.TransportClosed:
             return Silent("the socket was closed")
-        return Silent(f"no reply in {timeout:g} s")
+        return Silent(f"no reply in {timeout:.2g} s")
 
     async def _receive(self, seconds: float) -> bytes:
         """One datagram; none in that time is no octets. Raises the OSError that the socket has met."""
@@ -128,7 +129,17 @@ async def flow(server: Server) -> AsyncIterator[Flow]:
         stream.close()
 
 
-async def _by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+async def _whole(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+    """What a truncated reply stands for."""
+    match await ask_by_tcp(server, asked, timeout):
+        case Silent(why):
+            return Silent(f"the reply was truncated, and by TCP: {why}")
+        case reply:
+            return reply
+
+
+async def ask_by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+    """Send a question through a connection of its own and wait for its reply. Nothing is raised."""
     octets = asked.pack()
     began = perf_counter()
     try:
@@ -142,10 +153,10 @@ async def _by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return Silent(f"the reply was truncated, and none came by TCP in {timeout:g} s")
+        return Silent(f"no reply in {timeout:.2g} s")
     except (OSError, EOFError) as fault:
-        return Silent(f"the reply was truncated, and by TCP: {fault}")
-    return Silent("the reply by TCP cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
+        return Silent(os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault))
+    return Silent("the reply cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
 
 
 def _reply_to(asked: DNSRecord, octets: bytes) -> DNSRecord | None:
