@@ -5,7 +5,8 @@ from geodns.answer.census import LATENCIES, Census
 from geodns.answer.compiled import compile_answers
 from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
-from geodns.answer.fastpath import Datagram, matcher, sender
+from geodns.answer.fastpath import Datagram, matcher, sender, sending_port
+from geodns.answer.identity import OWN_WORDS, Identity, identity_of
 from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
 from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
 from geodns.answer.pools import (
@@ -25,13 +26,14 @@ from geodns.answer.pools import (
     Word,
 )
 from geodns.answer.respond import respond
-from geodns.answer.snapshot import Identity, Snapshot, Tailored, Trust, Zone, compile_zones, lint
+from geodns.answer.snapshot import Snapshot, Tailored, Trust, Zone, compile_zones, lint
 from geodns.answer.steering import PoolSelection, Steered
 
 __all__ = [
     "ALL_UNKNOWN",
     "CAPACITY",
     "LATENCIES",
+    "OWN_WORDS",
     "QUIET",
     "Asker",
     "Attempt",
@@ -72,12 +74,14 @@ __all__ = [
     "compile_answers",
     "compile_zones",
     "explain",
+    "identity_of",
     "judge",
     "lint",
     "matcher",
     "rdata_text",
     "respond",
     "sender",
+    "sending_port",
     "type_text",
     "unmet",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-from geodns.geo import FALLBACK, Buckets, Cell, Partition, Place, State
+from geodns.geo import FALLBACK, Cell, Place, State
 
 
 class Rung(StrEnum):
@@ -29,11 +30,16 @@ class Subnet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: `source` is the sender's address, None if it is unknown; `subnet` the client subnet where it may be believed."""
+    """Who asks: `source` is the sender's address, None if it is unknown; `subnet` the client subnet where it may be believed.
+
+    `port` and `transport` are what the query came from and by, 0 and "" if that is unknown: told, never decided by.
+    """
 
     source: Place | None
     subnet: Place | None = None
     subnet_verdict: Subnet = Subnet.ABSENT
+    port: int = 0
+    transport: str = ""
 
 
 NOBODY = Client(None)
@@ -73,7 +79,19 @@ class Climb:
     attempts: tuple[Attempt, ...]
 
 
-def climb(partition: Partition | Buckets, client: Client) -> Climb:
+class Cut(Protocol):
+    """Address space, cut by who gets what."""
+
+    def find(self, place: Place) -> Cell:
+        """The outcome for an address, and its scope."""
+        ...
+
+    def is_named(self, place: Place) -> bool:
+        """Whether a network of the operator decides for it."""
+        ...
+
+
+def climb(partition: Cut, client: Client) -> Climb:
     """Ask the client subnet, then the sender's address, until one decides.
 
     A network of the operator is the first rung for whichever address is asked: it replaces what databases say of it.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+from geodns.answer.identity import Identity
 from geodns.answer.ladder import Client, Subnet
 from geodns.answer.pools import Pool
 from geodns.answer.steering import Steered, policies, steer
@@ -79,19 +80,15 @@ class Trust:
 
     def believes(self, source: Place) -> bool:
         """Whether a client subnet from this sender is believed."""
-        return any(
-            network.version == source.version
-            and not (source.address ^ int(network.network_address)) >> (network.max_prefixlen - network.prefixlen)
-            for network in self.networks
-        )
+        return _is_in(self.networks, source)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What this instance tells about itself: "" is not told."""
-
-    name: str = ""
-    version: str = ""
+def _is_in(networks: Sequence[Network], place: Place) -> bool:
+    return any(
+        network.version == place.version
+        and not (place.address ^ int(network.network_address)) >> (network.max_prefixlen - network.prefixlen)
+        for network in networks
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +103,11 @@ class Snapshot:
     payload_size: int = SERVER_PAYLOAD_SIZE
     tcp_idle_timeout: float = 10.0
     rule_sets: int = 0
+    told_why: tuple[Network, ...] = ()
+
+    def tells_why(self, source: Place) -> bool:
+        """Whether a sender who wants to know may be told why it gets what it gets."""
+        return _is_in(self.told_why, source)
 
     def zone_of(self, name: Name, rdtype: int) -> Zone | None:
         """The zone that answers for a name: the longest match; DS is the parent's to answer (RFC 4035 §3.1.4.1)."""

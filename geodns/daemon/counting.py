@@ -133,6 +133,7 @@ class _Found:
                 if count
             ],
             "geodns_anycast_clients_total": [((), self.single["anycast",])],
+            "geodns_reasons_told_total": [((), self.single["told_why",])],
             "geodns_client_subnet_scope": [
                 ((family,), _histogram(enumerate(self.runs["scope", family]), bounds)) for family, bounds in _SCOPE_BOUNDS.items()
             ],

@@ -114,8 +114,9 @@ def _compile(
 ) -> answer.Snapshot:
     zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
     trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
-    identity = answer.Identity(config.server.identity, config.server.version)
     limits = config.server
+    own = limits.model_dump(include=set(answer.OWN_WORDS), exclude_none=True)
+    identity = answer.identity_of(limits.identity, limits.version, own)
     return answer.Snapshot(
         zones,
         atlas,
@@ -125,6 +126,7 @@ def _compile(
         payload_size=limits.udp_payload_size,
         tcp_idle_timeout=limits.tcp_idle_timeout,
         rule_sets=rule_sets,
+        told_why=tuple(map(ip_network, config.explain.clients)),
     )
 
 

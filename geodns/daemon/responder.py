@@ -57,7 +57,8 @@ class Responder:
 
     def _general(self, octets: bytes, source: bytes) -> bytes | None:
         began = perf_counter()
-        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census)
+        port = answer.sending_port(source)
+        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, port=port)
         self._census.note_seconds(perf_counter() - began)
         return reply
 
@@ -65,7 +66,8 @@ class Responder:
         """The reply to one message of a connection, with the standings of now."""
         self._look()
         began = perf_counter()
-        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
+        port, sender = answer.sending_port(source), answer.sender(source)
+        reply = answer.respond(self.snapshot, octets, sender, self._moment, self._census, port=port, stream=True)
         self._census.note_seconds(perf_counter() - began)
         if self.observer and self.observer.picks(1):
             self.observer.offer(octets, reply, source, "tcp")

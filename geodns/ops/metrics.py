@@ -74,6 +74,7 @@ _FAMILIES = (
         "geodns_client_subnet_scope", Kind.HISTOGRAM, "SCOPE PREFIX-LENGTH of replies to client subnets, in bits.", ("family",)
     ),
     Family("geodns_anycast_clients_total", Kind.COUNTER, "Queries whose client's address is anycast, so has no location."),
+    Family("geodns_reasons_told_total", Kind.COUNTER, "Replies that say, on request, why they are what they are."),
     Family("geodns_general_path_seconds", Kind.HISTOGRAM, "Time to answer one message off the fast path."),
     Family("geodns_udp_batch_size", Kind.HISTOGRAM, "Datagrams taken from the kernel at once."),
     Family("geodns_udp_kernel_drops_total", Kind.COUNTER, "Datagrams lost because a receive buffer was full."),

@@ -55,7 +55,11 @@ class ClientSubnet:
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What an OPT record of a query asks for; `payload_size` in octets, never below 512."""
+    """What an OPT record of a query asks for; `payload_size` in octets, never below 512.
+
+    `extended_error` is an option of that code in a query: by RFC 8914 it means nothing there, but it is how a client says that
+    it wants to be told, as in draft-ietf-dnsop-structured-dns-error. What is in it does not matter.
+    """
 
     payload_size: int = 1232
     version: int = 0
@@ -63,6 +67,7 @@ class Edns:
     client_subnet: ClientSubnet | None = None
     nsid: bool = False
     tcp_keepalive: bool = False
+    extended_error: bool = False
 
 
 def subnet_of(address: IPv4Address | IPv6Address, source_prefix_length: int) -> ClientSubnet:
@@ -96,7 +101,7 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
     """Read the RDATA of an OPT record; unknown options are ignored (RFC 6891 §6.1.2), broken framing raises BadOption."""
     at, end = 0, len(data)
     subnet: ClientSubnet | None = None
-    nsid = keepalive = False
+    nsid = keepalive = extended_error = False
     while at < end:
         if at + 4 > end:
             raise BadOption("an option shorter than its head")
@@ -112,8 +117,10 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
             nsid = True
         elif code == Option.TCP_KEEPALIVE:
             keepalive = True
+        elif code == Option.EXTENDED_ERROR:
+            extended_error = True
         at += length
-    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive)
+    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive, extended_error)
 
 
 def render_options(options: list[tuple[int, bytes]]) -> bytes:

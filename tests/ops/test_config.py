@@ -22,6 +22,7 @@ from geodns.ops.config import (
     Ecs,
     Endpoint,
     Expect,
+    Explain,
     Geo,
     Listen,
     Log,
@@ -350,6 +351,7 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("geo",): Geo,
     ("geo", "networks", "*"): NetworkPlace,
     ("ecs",): Ecs,
+    ("explain",): Explain,
     ("pools", "*"): Pool,
     ("pools", "*", "check"): Check,
     ("pools", "*", "endpoints", "*"): Endpoint,
@@ -369,8 +371,9 @@ def entries(document: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, A
     return found
 
 
-WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity"}
-"""Keys whose default is that there is nothing, or that some type of check must have."""
+OWN_WORDS = {"nsid", "id_server", "hostname_bind", "version_server", "version_bind"}
+WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity", *OWN_WORDS}
+"""Keys whose default is that there is nothing, or what another key says, or that some type of check must have."""
 
 
 def everything_on(text: str) -> str:
@@ -409,10 +412,10 @@ def test_the_example_has_every_table() -> None:
 def test_a_key_is_on_exactly_where_its_default_is_not_empty() -> None:
     """Keys whose default is empty are written but off; all others are on."""
     written = tomllib.loads(EXAMPLE.read_text())
-    for section in ("server", "admin", "log", "geo", "ecs"):
+    for section in ("server", "admin", "log", "geo", "ecs", "explain"):
         defaults = MODELS[section,]().model_dump()
 
-        assert {key for key, value in defaults.items() if value not in ("", (), {})} == set(written[section])
+        assert {key for key, value in defaults.items() if value not in ("", (), {}, None)} == set(written[section])
 
 
 def properties(node: object, definitions: dict[str, Any], name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -546,7 +549,7 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
         ("[ecs]\ntrusted = []", "did you mean 'trust'?"),
         (f"{ZONE}path = 'z'", "known here: name, file"),
         (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nanswers = []", "did you mean 'answer'?"),
-        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, pools, zones, expect"),
+        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, explain, pools, zones, expect"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) -> None:
