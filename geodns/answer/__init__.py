@@ -9,6 +9,7 @@ from geodns.answer.fastpath import Datagram, matcher, sender, sending_port
 from geodns.answer.identity import OWN_WORDS, Identity, identity_of
 from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
 from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
+from geodns.answer.lint import lint
 from geodns.answer.pools import (
     ALL_UNKNOWN,
     QUIET,
@@ -26,7 +27,7 @@ from geodns.answer.pools import (
     Word,
 )
 from geodns.answer.respond import respond
-from geodns.answer.snapshot import Snapshot, Tailored, Trust, Zone, compile_zones, lint
+from geodns.answer.snapshot import Snapshot, Tailored, Trust, Zone, compile_zones
 from geodns.answer.steering import PoolSelection, Steered
 
 __all__ = [

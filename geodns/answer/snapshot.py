@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -18,14 +18,12 @@ from geodns.geo import (
     Place,
     PlaceSelector,
     Rule,
-    overlaps,
     parse,
     place_of,
     rule_of,
 )
-from geodns.problem import Problem, Severity
-from geodns.wire import SERVER_PAYLOAD_SIZE, ClientSubnet, Name, RRset, Type, suffixes, to_text
-from geodns.zone import Cut, Node, ZoneContents
+from geodns.wire import SERVER_PAYLOAD_SIZE, ClientSubnet, Name, RRset, Type, suffixes
+from geodns.zone import Node, ZoneContents
 
 RuleKey = tuple[str, ...]
 
@@ -158,29 +156,3 @@ def compile_zones(
     by_policy = {policy: partitions[number] for policy, number in steered_by.items()}
     steered = {pool.name: steer(pool, by_policy, regions) for pool in pools}
     return compiled, steered, len(partitions)
-
-
-def lint(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> list[Problem]:
-    """What is legal but surely not meant: rules that name the same clients equally well, and children nobody can reach."""
-    return [*_ambiguous(zones, regions), *_undelegated(zones)]
-
-
-def _ambiguous(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> Iterator[Problem]:
-    for contents in zones:
-        for node in variant_nodes(contents):
-            for variants in node.variants.values():
-                rules = tuple(rule_of(variant.selector, parse(variant.selector), regions) for variant in variants)
-                for first, second, selector in overlaps(rules):
-                    message = f"{to_text(node.name)}: GEO {first} and GEO {second} both name {selector}; {first} wins"
-                    yield Problem(contents.file, 0, message, "take it out of one of them", Severity.WARNING)
-
-
-def _undelegated(zones: Sequence[ZoneContents]) -> Iterator[Problem]:
-    """A zone served beside its parent, which does not delegate it: resolvers that start at the parent never ask for it."""
-    served = {contents.origin: contents for contents in zones}
-    for contents in zones:
-        parent = next((served[suffix] for suffix in suffixes(contents.origin)[1:] if suffix in served), None)
-        if parent and not isinstance(parent.find(contents.origin), Cut):
-            message = f"zone {to_text(contents.origin)} is not delegated by {to_text(parent.origin)}, which is served here too"
-            remedy = f"add NS records for {to_text(contents.origin)} to {parent.file}"
-            yield Problem(contents.file, 0, message, remedy, Severity.WARNING)

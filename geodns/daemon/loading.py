@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -14,7 +14,7 @@ from time import monotonic, time
 import dns.rdatatype
 
 from geodns import answer, geo, wire, zone
-from geodns.daemon import pooling
+from geodns.daemon import linting, pooling
 from geodns.daemon.parsing import load_zones
 from geodns.geo import anycast, database
 from geodns.ops import config as configuration
@@ -64,10 +64,11 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     problems = [*config.warnings, *([] if config.zones else [_without_zones(path)])]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
-    contents = _load_zones(config, regions, problems, progress)
+    listed = linting.ListedAnycast(atlas)
+    contents = _load_zones(config, regions, listed, problems, progress)
     if errors(problems):
         raise ProblemsFound(problems)
-    problems += [*answer.lint(contents, regions), *_pool_faults(config, contents, atlas, path)]
+    problems += [*answer.lint(contents, regions, listed), *linting.config_doubts(config, contents, atlas, listed, path)]
     progress("compiling", 0, 1)
     try:
         snapshot = _compile(config, contents, atlas, regions)
@@ -78,29 +79,6 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     if errors(problems):
         raise ProblemsFound(problems)
     return Loaded(path, config, snapshot, tuple(problems), monotonic() - began, moment)
-
-
-def _pool_faults(config: Config, contents: Sequence[zone.ZoneContents], atlas: geo.Atlas, path: Path) -> Iterator[Problem]:
-    """Pools that no zone uses, and distances measured to addresses that are at many places at once."""
-    used = {node.pool.pool for each in contents for node in each.nodes.values() if node.pool}
-    lines: dict[toml_lines.KeyPath, int] = toml_lines.locate(path.read_text("utf-8-sig")) if config.pools else {}
-    for name, pool in config.pools.items():
-        if name not in used:
-            message = f"pools.{name}: no zone uses this pool"
-            remedy = f"write a POOL record: app 30 IN POOL {name}, or take the pool out"
-            yield Problem(str(path), toml_lines.nearest(lines, ("pools", name)), message, remedy, Severity.WARNING)
-        if pool.steering not in {"nearest", "region"}:
-            continue
-        for number, endpoint in enumerate(pool.endpoints):
-            for text in endpoint.addresses:
-                located = atlas.locate(_place(text))
-                if located.state is geo.State.ANYCAST:
-                    line = toml_lines.nearest(lines, ("pools", name, "endpoints", number, "addresses"))
-                    message = f"pools.{name}.endpoints[{number}]: {text} {located.why.removeprefix('is ')}"
-                    remedy = (
-                        'the distance to it means nothing: use steering = "failover" or "weighted", or the site\'s own address'
-                    )
-                    yield Problem(str(path), line, message, remedy, Severity.WARNING)
 
 
 def _without_zones(path: Path) -> Problem:
@@ -150,13 +128,19 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
 
 
 def _load_zones(
-    config: Config, regions: dict[str, tuple[geo.PlaceSelector, ...]], problems: list[Problem], progress: Progress
+    config: Config,
+    regions: dict[str, tuple[geo.PlaceSelector, ...]],
+    listed: linting.ListedAnycast,
+    problems: list[Problem],
+    progress: Progress,
 ) -> list[zone.ZoneContents]:
     def selector_fault(text: str) -> str | None:
         try:
             selector = geo.parse(text)
         except geo.BadSelector as error:
             return str(error)
+        if isinstance(selector, geo.NetSelector) and (inside := geo.embedded_ipv4(selector.network)):
+            return f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4; write net:{inside}"
         if isinstance(selector, geo.RegionSelector) and selector.region not in regions:
             known = f"the config has {', '.join(sorted(regions))}" if regions else "the config has none"
             return f"'{text}' is no region of the config: {known}; define it in [regions]"
@@ -171,7 +155,8 @@ def _load_zones(
 
     sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
     progress("zones", 0, len(sources))
-    parsed = load_zones(sources, (selector_fault, pool_fault), lambda done: progress("zones", done, len(sources)))
+    doubts = zone.Doubts(listed.selector, listed, frozenset(origin for _, origin in sources))
+    parsed = load_zones(sources, (selector_fault, pool_fault, doubts), lambda done: progress("zones", done, len(sources)))
     for _, found in parsed:
         problems += found
     return [contents for contents, _ in parsed if contents]

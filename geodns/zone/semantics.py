@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
-from geodns.problem import Problem, Severity
+from geodns.problem import Problem, Severity, bounded
 from geodns.wire import names
 from geodns.wire.names import ROOT, Name
 from geodns.wire.records import Type
@@ -30,24 +30,24 @@ Fault = Callable[[str], str | None]
 
 
 def check(origin: Name, records: Sequence[Record], file: str, selector_fault: Fault, pool_fault: Fault) -> list[Problem]:
-    """Every problem of a zone, sorted by file and line; those of the zone as a whole have the line 0 of `file`."""
+    """Every error of a zone and, of each kind, the first warnings; by file and line, 0 of `file` for the zone as a whole."""
     zone = _Zone(origin, records, file)
-    found = [
-        *zone.apex(),
-        *zone.bounds(),
-        *zone.aliases(),
-        *zone.lifetimes(),
-        *zone.duplicates(),
-        *zone.variants(selector_fault),
-        *zone.pools(pool_fault),
-        *zone.introductions(),
-        *zone.occluded(),
-        *zone.wildcards(),
-        *zone.glue(),
-        *zone.targets(),
-        *zone.signatures(),
-    ]
-    return sorted(found)
+    checks = (
+        zone.apex(),
+        zone.bounds(),
+        zone.aliases(),
+        zone.lifetimes(),
+        zone.duplicates(),
+        zone.variants(selector_fault),
+        zone.pools(pool_fault),
+        zone.introductions(),
+        zone.occluded(),
+        zone.wildcards(),
+        zone.glue(),
+        zone.targets(),
+        zone.signatures(),
+    )
+    return sorted(problem for found in checks for problem in bounded(found))
 
 
 def _error(record: Record, message: str, remedy: str) -> Problem:

@@ -106,7 +106,8 @@ class ZoneContents:
     """All of one zone.
 
     `negative_soa` is the SOA RRset as negative answers carry it, TTL = min(its TTL, MINIMUM) (RFC 2308 §5). `record_count`
-    counts the records within the zone, `file` is the path as the operator typed it.
+    counts the records within the zone, `file` is the path as the operator typed it. `border` has the records in which it meets
+    other zones that are served here, as files have them.
     """
 
     origin: Name
@@ -116,6 +117,7 @@ class ZoneContents:
     serial: int
     record_count: int
     file: str
+    border: tuple[Record, ...] = ()
 
     def find(self, name: Name) -> Match:
         """Which node answers for a name: RFC 1034 §4.3.2 step 3, with RFC 4592 and RFC 6672."""
