@@ -10,13 +10,14 @@ import dns.rdataclass
 import dns.rdatatype
 
 from geodns.answer.authoritative import Decision, Judgement, Selection, judge
-from geodns.answer.encoding import encode
 from geodns.answer.ladder import Attempt, Client, Rung, Subnet
 from geodns.answer.pools import QUIET, Moment
+from geodns.answer.respond import encode
 from geodns.answer.snapshot import Snapshot
 from geodns.answer.steering import PoolSelection
 from geodns.answer.whoami import Introduction
-from geodns.answer.words import pool_json, pool_reason, pool_steps
+from geodns.answer.why import deciding_of, reason
+from geodns.answer.words import pool_json, pool_steps
 from geodns.geo import Atlas, Located, Location, Place, State, prefix_around, winner
 from geodns.geo.location import words as _words
 from geodns.wire import ClientSubnet, Edns, Name, Query, Rcode, RRset, question_of, to_text, udp_limit
@@ -115,11 +116,6 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
     )
 
 
-def deciding_of(judgement: Judgement) -> Decision | None:
-    """The selection that made the answer's last RRset, or else the last one."""
-    return judgement.selections[-1] if judgement.selections else None
-
-
 def _location(location: Location) -> dict[str, object]:
     values = asdict(location)
     return {key: values[key] if values[key] != "" else None for key in _LOCATION_KEYS}
@@ -140,33 +136,6 @@ def _scope(judgement: Judgement, client: Client) -> int:
         (attempt.cell.scope_prefix_length for selection in judgement.selections for attempt in selection.climb.attempts),
         default=0,
     )
-
-
-def reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Decision | None) -> str:
-    """The whole judgement in one sentence."""
-    if deciding is None:
-        return str(judgement.steps[-1])
-    if isinstance(deciding, PoolSelection):
-        return pool_reason(deciding)
-    if isinstance(deciding, Introduction):
-        return "the client is told about itself (WHOAMI)"
-    if deciding.rule is None:
-        return _fallback_reason(deciding, atlas)
-    place = deciding.climb.attempts[-1].place
-    best = winner(deciding.rules, place, atlas.locate(place))
-    through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
-    whose = "the client subnet" if place == client.subnet else "the sender's address"
-    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
-
-
-def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
-    attempts = selection.climb.attempts
-    if attempts and attempts[-1].decided:
-        place = attempts[-1].place
-        return f"{place} is located ({_words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
-    if attempts:
-        return "no address asked has a usable location: the plain records answer"
-    return "nothing is known of the client: the plain records answer"
 
 
 def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Asker, octets: int, limit: int) -> list[str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from geodns.answer.authoritative import judge
+from geodns.answer.authoritative import Judgement, judge
 from geodns.answer.census import Census
-from geodns.answer.encoding import encode
+from geodns.answer.ladder import Client, Subnet
 from geodns.answer.pools import QUIET, Moment
 from geodns.answer.snapshot import Snapshot
 from geodns.answer.why import with_reason
 from geodns.geo import Place
-from geodns.wire import QueryFault, parse_query
+from geodns.wire import MAX_MESSAGE, Option, Query, QueryFault, parse_query, render, udp_limit
+
+KEEPALIVE_UNIT = 10  # a second has ten units of 100 ms, RFC 7828 §3.1
 
 
 def respond(
@@ -21,26 +23,44 @@ def respond(
     moment: Moment = QUIET,
     census: Census | None = None,
     *,
-    port: int = 0,
     stream: bool = False,
+    port: int = 0,
 ) -> bytes | None:
-    """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have."""
-    transport = "tcp" if stream else "udp"
+    """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have.
+
+    `port` is the one that the message came from, 0 if that is unknown.
+    """
     try:
         query = parse_query(octets)
     except QueryFault as fault:
         if census and fault.reply:
-            census.note_fault(transport, fault.reply[3] & 0xF)
+            census.note_fault("tcp" if stream else "udp", fault.reply[3] & 0xF)
         return fault.reply
     client = snapshot.trust.client(source, query.edns.client_subnet if query.edns else None)
-    client = replace(client, port=port, transport=transport)
+    client = replace(client, port=port, transport="tcp" if stream else "udp")
     judgement = judge(snapshot, query, client, moment)
     if census:
-        census.note(transport, query, client, judgement)
+        census.note("tcp" if stream else "udp", query, client, judgement)
     reply = encode(snapshot, query, client, judgement, stream=stream)
-    if query.edns and query.edns.extended_error and snapshot.tells_why(source):
-        told = with_reason(snapshot, query, client, judgement, reply, stream=stream)
-        if census and told is not reply:
-            census.note_told_why()
-        return told
-    return reply
+    if query.edns is None or not query.edns.extended_error or not snapshot.tells_why(source):
+        return reply
+    told = with_reason(snapshot, query, client, judgement, reply, stream=stream)
+    if census and told is not reply:
+        census.note_told_why()
+    return told
+
+
+def encode(snapshot: Snapshot, query: Query, client: Client, judgement: Judgement, *, stream: bool = False) -> bytes:
+    """Add what EDNS wants to a judgement and render it."""
+    response, edns = judgement.response, query.edns
+    if edns and not edns.version:
+        if edns.client_subnet and client.subnet_verdict is not Subnet.DISABLED:  # echoed on every reply, RFC 7871 §7.2.1
+            scope = judgement.scope_prefix_length
+            response.options.append((Option.CLIENT_SUBNET, edns.client_subnet.option(scope)))
+        if edns.nsid and snapshot.identity.nsid:
+            response.options.append((Option.NSID, snapshot.identity.nsid.encode()))
+        if edns.tcp_keepalive and stream:
+            units = min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
+            response.options.append((Option.TCP_KEEPALIVE, units.to_bytes(2, "big")))
+    limit = MAX_MESSAGE if stream else udp_limit(query, snapshot.payload_size)
+    return render(query, response, limit, snapshot.payload_size)

@@ -1,12 +1,14 @@
-"""Owns the one line in a reply that says why it is what it is; refuses to decide who may be told, and what is answered."""
+"""Owns the reason of an answer in one sentence, and the line that a reply tells it in; refuses to decide what is answered."""
 
 from __future__ import annotations
 
-from geodns.answer.authoritative import Decision, Judgement
-from geodns.answer.explain import deciding_of, reason
+from geodns.answer.authoritative import Decision, Judgement, Selection
 from geodns.answer.ladder import Client, Subnet
 from geodns.answer.snapshot import Snapshot
-from geodns.answer.steering import EVERYONE
+from geodns.answer.steering import EVERYONE, PoolSelection
+from geodns.answer.whoami import Introduction
+from geodns.answer.words import pool_reason
+from geodns.geo import Atlas, winner
 from geodns.geo.location import words
 from geodns.wire import MAX_MESSAGE, ExtendedError, Option, Query, render, udp_limit
 
@@ -16,6 +18,38 @@ LONGEST = 400
 _SHORTEST = 24  # octets: less than that says nothing
 _HEAD = 4 + 2  # octets of an option's head and of an INFO-CODE
 _TRUNCATED = 0x02
+
+
+def deciding_of(judgement: Judgement) -> Decision | None:
+    """The selection that made the answer's last RRset, or else the last one."""
+    return judgement.selections[-1] if judgement.selections else None
+
+
+def reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Decision | None) -> str:
+    """The whole judgement in one sentence."""
+    if deciding is None:
+        return str(judgement.steps[-1])
+    if isinstance(deciding, PoolSelection):
+        return pool_reason(deciding)
+    if isinstance(deciding, Introduction):
+        return "the client is told about itself (WHOAMI)"
+    if deciding.rule is None:
+        return _fallback_reason(deciding, atlas)
+    place = deciding.climb.attempts[-1].place
+    best = winner(deciding.rules, place, atlas.locate(place))
+    through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
+    whose = "the client subnet" if place == client.subnet else "the sender's address"
+    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
+
+
+def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
+    attempts = selection.climb.attempts
+    if attempts and attempts[-1].decided:
+        place = attempts[-1].place
+        return f"{place} is located ({words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
+    if attempts:
+        return "no address asked has a usable location: the plain records answer"
+    return "nothing is known of the client: the plain records answer"
 
 
 def why(snapshot: Snapshot, client: Client, judgement: Judgement) -> str:
