@@ -79,7 +79,7 @@ class Climb:
     attempts: tuple[Attempt, ...]
 
 
-class Cut(Protocol):
+class AddressSpace(Protocol):
     """Address space, cut by who gets what."""
 
     def find(self, place: Place) -> Cell:
@@ -91,7 +91,7 @@ class Cut(Protocol):
         ...
 
 
-def climb(partition: Cut, client: Client) -> Climb:
+def climb(partition: AddressSpace, client: Client) -> Climb:
     """Ask the client subnet, then the sender's address, until one decides.
 
     A network of the operator is the first rung for whichever address is asked: it replaces what databases say of it.

@@ -76,6 +76,16 @@ def test_a_client_is_told_what_is_known_of_it(source: str, sent: str | None, exp
     assert expected == [told[1], *told[3:]]
 
 
+def test_a_subnet_that_is_switched_off_is_still_shown() -> None:
+    """With ecs.enabled = false the option is not echoed, nor looked at; that it came along is told."""
+    switched_off: Settings = {**SETTINGS, "ecs": False}
+    snapshot = snapshot_of({"example.": ZONE}, **switched_off)
+    reply = ask(snapshot, question("whoami.example. TXT", client_subnet="81.2.69.0/24"), "2a02::1")
+
+    assert (None, True) == (reply.scope, '"ecs 81.2.69.0/24 switched off here"' in reply.answer[0])
+    assert '"rung resolver" "location continent EU"' in reply.answer[0]
+
+
 def test_the_transport_is_told() -> None:
     """By TCP it says so."""
     assert f"source {SENDER} port 5353 by tcp" == strings("whoami.example.", SENDER, None, stream=True)[0]
