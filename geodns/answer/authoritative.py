@@ -12,7 +12,7 @@ from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered, select
 from geodns.answer.targets import targets
 from geodns.answer.whoami import Introduction, introduce
-from geodns.geo import Rule
+from geodns.geo import Partition, Rule
 from geodns.wire import (
     ROOT,
     Class,
@@ -93,8 +93,8 @@ class Chooser(Protocol):
         """Addresses of a pool."""
         ...
 
-    def introduction(self, snapshot: Snapshot, query: Query, owner: Name, ttl: int) -> Introduction:
-        """What there is to tell about the client."""
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:
+        """What there is to tell about the client; `rrset` is owner and TTL."""
         ...
 
 
@@ -113,10 +113,10 @@ class ByClient:
         """Addresses of a pool."""
         return select(steered, rdtype, self.client, steered.climb(self.client), self.moment)
 
-    def introduction(self, snapshot: Snapshot, query: Query, owner: Name, ttl: int) -> Introduction:
-        """What there is to tell about the client."""
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:
+        """What there is to tell about the client; `rrset` is owner and TTL."""
         subnet = query.edns.client_subnet if query.edns else None
-        return introduce(snapshot.atlas, snapshot.identity, self.client, subnet, owner, ttl)
+        return introduce(whereabouts, snapshot.atlas, snapshot.identity, self.client, subnet, rrset)
 
 
 def judge(
@@ -251,8 +251,8 @@ class _Resolution:
                 return None
             self.say("{} is an alias for {}", self.name, target)
             return target
-        if node.whoami is not None and self.rdtype == Type.TXT:
-            told = self.choose.introduction(self.snapshot, self.query, self.name, node.whoami)
+        if node.whoami is not None and zone.whereabouts and self.rdtype == Type.TXT:
+            told = self.choose.introduction(self.snapshot, zone.whereabouts, self.query, (self.name, node.whoami))
             self.judgement.selections.append(told)
             self.response.answer.append(told.rrset)
             return None

@@ -15,7 +15,7 @@ from geodns.answer.prepared import LARGEST, Entry, Prepared, Variant, fits, owne
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered
 from geodns.answer.whoami import Introduction
-from geodns.geo import FALLBACK, FIRST_RULE, Rule
+from geodns.geo import FALLBACK, FIRST_RULE, Partition, Rule
 from geodns.wire import Name, Query, Rcode, Response, RRset, Type, question_of, suffixes
 from geodns.wire.names import MAX_NAME
 from geodns.wire.query import HEADER_SIZE
@@ -272,7 +272,7 @@ class _Chooser:
         """Nothing that could be prepared for good."""
         raise _Uncompilable
 
-    def introduction(self, snapshot: Snapshot, query: Query, owner: Name, ttl: int) -> Introduction:  # noqa: ARG002
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:  # noqa: ARG002
         """Nothing that could be prepared at all."""
         raise _Uncompilable
 

@@ -187,7 +187,7 @@ def _selection_steps(atlas: Atlas, selection: Decision, client: Client) -> list[
 
 
 def _introduction_steps(atlas: Atlas, told: Introduction) -> list[str]:
-    steps = ["every client is told about itself, as if every address had an answer of its own"]
+    steps = ["every client is told about itself: who decides is who knows a place"]
     steps += (_attempt(attempt, atlas.locate(attempt.place)) for attempt in told.climb.attempts)
     if told.climb.rung is Rung.FALLBACK:
         steps.append("rung fallback decides: nothing is known of the client's place")

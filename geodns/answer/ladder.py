@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
-from geodns.geo import FALLBACK, Cell, Place, State
+from geodns.geo import FALLBACK, Buckets, Cell, Partition, Place, State
 
 
 class Rung(StrEnum):
@@ -79,19 +78,7 @@ class Climb:
     attempts: tuple[Attempt, ...]
 
 
-class AddressSpace(Protocol):
-    """Address space, cut by who gets what."""
-
-    def find(self, place: Place) -> Cell:
-        """The outcome for an address, and its scope."""
-        ...
-
-    def is_named(self, place: Place) -> bool:
-        """Whether a network of the operator decides for it."""
-        ...
-
-
-def climb(partition: AddressSpace, client: Client) -> Climb:
+def climb(partition: Partition | Buckets, client: Client) -> Climb:
     """Ask the client subnet, then the sender's address, until one decides.
 
     A network of the operator is the first rung for whichever address is asked: it replaces what databases say of it.

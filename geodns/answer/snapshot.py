@@ -46,10 +46,14 @@ class Tailored:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone as it is served: its contents, and the RRsets in it that differ by client."""
+    """A zone as it is served: its contents, and the RRsets in it that differ by client.
+
+    `whereabouts` is the partition of no rules, where only it differs whose place is known; None without WHOAMI records.
+    """
 
     contents: ZoneContents
     tailored: Mapping[tuple[Name, int], Tailored]
+    whereabouts: Partition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,9 @@ def compile_zones(
                 keys.setdefault(tuple(variant.selector for variant in variants), len(keys))
     rule_sets = [tuple(rule_of(name, parse(name), regions) for name in key) for key in keys]
     steered_by = {policy: len(keys) + number for number, policy in enumerate(dict.fromkeys(policies(pools, regions)))}
-    partitions = atlas.partitions([*rule_sets, *steered_by])
+    introducing = {each.origin for each in zones if any(node.whoami is not None for node in each.nodes.values())}
+    partitions = atlas.partitions([*rule_sets, *steered_by, *([()] if introducing else [])])
+    whereabouts = partitions.pop() if introducing else None
     compiled: dict[Name, Zone] = {}
     for contents in zones:
         tailored: dict[tuple[Name, int], Tailored] = {}
@@ -152,7 +158,7 @@ def compile_zones(
                 tailored[node.name, rdtype] = Tailored(
                     node.rrsets[rdtype], rule_sets[number], tuple(variant.rrset for variant in variants), partitions[number]
                 )
-        compiled[contents.origin] = Zone(contents, tailored)
+        compiled[contents.origin] = Zone(contents, tailored, whereabouts if contents.origin in introducing else None)
     by_policy = {policy: partitions[number] for policy, number in steered_by.items()}
     steered = {pool.name: steer(pool, by_policy, regions) for pool in pools}
     return compiled, steered, len(partitions)

@@ -147,7 +147,10 @@ def test_every_string_fits(name: str) -> None:
     city = {"81.0.0.0/8": {"continent": "EU", "city": name}}
     snapshot = snapshot_of({"example.": ZONE}, databases=[city], identity="x")
     client = Client(place("81.2.69.5"), None, Subnet.ABSENT)
-    rdata = introduce(snapshot.atlas, snapshot.identity, client, None, from_text("whoami.example."), 0).rrset.rdatas[0]
+    owner = from_text("whoami.example.")
+    whereabouts = snapshot.zones[from_text("example.")].whereabouts
+    assert whereabouts
+    rdata = introduce(whereabouts, snapshot.atlas, snapshot.identity, client, None, (owner, 0)).rrset.rdatas[0]
     texts = []
     while rdata:
         texts.append(rdata[1 : rdata[0] + 1].decode())
