@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,6 +47,21 @@ class Problem:
     def is_error(self) -> bool:
         """Whether the load must be refused."""
         return self.severity is Severity.ERROR
+
+
+def bounded(problems: Iterable[Problem], most: int = 20) -> Iterator[Problem]:
+    """Problems of one kind: every error, the first warnings, and of all other warnings one line that says how many there are."""
+    shown = left = 0
+    first: Problem | None = None
+    for problem in problems:
+        if problem.is_error or shown < most:
+            shown += not problem.is_error
+            yield problem
+        else:
+            first, left = first or problem, left + 1
+    if first:
+        message = first.message if left == 1 else f"and {left} more like those above"
+        yield Problem(first.file, first.line, message, first.remedy, first.severity)
 
 
 class ProblemsFound(Exception):

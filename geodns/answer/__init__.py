@@ -7,9 +7,11 @@ from geodns.answer.cookied import with_cookies
 from geodns.answer.cookies import Cookies, Outcome, Serve, fingerprint
 from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
-from geodns.answer.fastpath import Datagram, matcher, sender
+from geodns.answer.fastpath import Datagram, matcher, sender, sending_port
+from geodns.answer.identity import OWN_WORDS, Identity, identity_of
 from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
 from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
+from geodns.answer.lint import lint
 from geodns.answer.pools import (
     ALL_UNKNOWN,
     QUIET,
@@ -27,13 +29,14 @@ from geodns.answer.pools import (
     Word,
 )
 from geodns.answer.respond import respond
-from geodns.answer.snapshot import Identity, Snapshot, Tailored, Trust, Zone, compile_zones, lint
+from geodns.answer.snapshot import Snapshot, Tailored, Trust, Zone, compile_zones
 from geodns.answer.steering import PoolSelection, Steered
 
 __all__ = [
     "ALL_UNKNOWN",
     "CAPACITY",
     "LATENCIES",
+    "OWN_WORDS",
     "QUIET",
     "Asker",
     "Attempt",
@@ -78,12 +81,14 @@ __all__ = [
     "compile_zones",
     "explain",
     "fingerprint",
+    "identity_of",
     "judge",
     "lint",
     "matcher",
     "rdata_text",
     "respond",
     "sender",
+    "sending_port",
     "type_text",
     "unmet",
     "with_cookies",

@@ -11,7 +11,8 @@ from geodns.answer.pools import QUIET, Moment, Verdict, WhenAllDown
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered, select
 from geodns.answer.targets import targets
-from geodns.geo import Rule
+from geodns.answer.whoami import Introduction, introduce
+from geodns.geo import Partition, Rule
 from geodns.wire import (
     ROOT,
     Class,
@@ -35,8 +36,6 @@ HINFO_TTL = 3600  # seconds; RFC 8482 §4.2 leaves it open
 _HINFO = b"\x07RFC8482\x00"
 _ADDRESSES = (Type.A, Type.AAAA)
 _HINTING = (Type.SVCB, Type.HTTPS)
-_CHAOS_IDENTITY = (b"\x02id\x06server\x00", b"\x08hostname\x04bind\x00")
-_CHAOS_VERSION = (b"\x07version\x06server\x00", b"\x07version\x04bind\x00")
 
 
 class Step(NamedTuple):
@@ -59,12 +58,16 @@ class Selection:
     climb: Climb
 
 
+Decision = Selection | PoolSelection | Introduction
+"""What was chosen for one client, and why."""
+
+
 @dataclass(slots=True)
 class Judgement:
     """A response with everything that led to it."""
 
     response: Response = field(default_factory=Response)
-    selections: list[Selection | PoolSelection] = field(default_factory=list)
+    selections: list[Decision] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -90,6 +93,10 @@ class Chooser(Protocol):
         """Addresses of a pool."""
         ...
 
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:
+        """What there is to tell about the client; `rrset` is owner and TTL."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ByClient:
@@ -105,6 +112,11 @@ class ByClient:
     def endpoints(self, steered: Steered, rdtype: int) -> PoolSelection:
         """Addresses of a pool."""
         return select(steered, rdtype, self.client, steered.climb(self.client), self.moment)
+
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:
+        """What there is to tell about the client; `rrset` is owner and TTL."""
+        subnet = query.edns.client_subnet if query.edns else None
+        return introduce(whereabouts, snapshot.atlas, snapshot.identity, self.client, subnet, rrset)
 
 
 def judge(
@@ -139,8 +151,7 @@ def _refuse(judgement: Judgement, rcode: Rcode, code: ExtendedError, why: str) -
 
 def _chaos(snapshot: Snapshot, query: Query, judgement: Judgement) -> None:
     """Identity of the instance (RFC 4892), where the operator tells it."""
-    told = snapshot.identity.name if query.name in _CHAOS_IDENTITY else ""
-    told = snapshot.identity.version if query.name in _CHAOS_VERSION else told
+    told = snapshot.identity.chaos.get(query.name, "")
     if not told or query.rdtype not in {Type.TXT, Type.ANY}:
         _refuse(judgement, Rcode.REFUSED, ExtendedError.NOT_AUTHORITATIVE, "nothing is told of this name in class CH")
         return
@@ -155,6 +166,7 @@ class _Resolution:
 
     def __init__(self, snapshot: Snapshot, query: Query, choose: Chooser, judgement: Judgement) -> None:
         self.snapshot = snapshot
+        self.query = query
         self.rdtype = query.rdtype
         self.choose = choose
         self.judgement = judgement
@@ -225,7 +237,7 @@ class _Resolution:
     def _node(self, zone: Zone, node: Node) -> Name | None:
         """Authoritative data of a node: an alias, the RRset asked for, or NODATA."""
         self.response.authoritative = True
-        if self.rdtype == Type.ANY and (node.rrsets or node.pool):
+        if self.rdtype == Type.ANY and (node.rrsets or node.pool or node.whoami is not None):
             self.say("ANY gets one HINFO, never all types or variants (RFC 8482 §4.2)")
             self.response.answer.append(RRset(self.name, Type.HINFO, HINFO_TTL, (_HINFO,)))
             return None
@@ -239,6 +251,11 @@ class _Resolution:
                 return None
             self.say("{} is an alias for {}", self.name, target)
             return target
+        if node.whoami is not None and zone.whereabouts and self.rdtype == Type.TXT:
+            told = self.choose.introduction(self.snapshot, zone.whereabouts, self.query, (self.name, node.whoami))
+            self.judgement.selections.append(told)
+            self.response.answer.append(told.rrset)
+            return None
         if node.pool and self.rdtype in _ADDRESSES and self._from_pool(zone, self.snapshot.pools[node.pool.pool]):
             return None
         self._plain_or_nodata(zone, node)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from geodns.answer.authoritative import Judgement, Selection
+from geodns.answer.authoritative import Decision, Judgement, Selection
 from geodns.answer.cookies import Outcome
 from geodns.answer.ladder import Client, Climb, Rung, Subnet
 from geodns.answer.ledger import How, Ledger
 from geodns.answer.steering import EVERYONE, PoolSelection
+from geodns.answer.whoami import Introduction
 from geodns.geo import Rule, State
 from geodns.wire import Opcode, Query, Rcode, Type
 
@@ -20,7 +21,7 @@ SCOPES = 129
 LATENCIES = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3)
 """Upper bounds of the classes in which the time of the general path is counted, in seconds; one more class is above all."""
 
-_TYPES = frozenset(rdtype.name for rdtype in Type) - {"GEO", "POOL"}
+_TYPES = frozenset(rdtype.name for rdtype in Type) - {"GEO", "POOL", "WHOAMI"}
 _DECIDED = {Rung.ECS: How.BY_SUBNET, Rung.NET: How.BY_NETWORK, Rung.RESOLVER: How.BY_SENDER, Rung.FALLBACK: How.NOBODY}
 _WITH_SUBNET = {
     How.SAME_FOR_ALL: How.SAME_FOR_ALL_WITH_SUBNET,
@@ -64,6 +65,7 @@ class Census:
         self.scopes = {4: ledger.run(SCOPES, "scope", "ipv4"), 6: ledger.run(SCOPES, "scope", "ipv6")}
         self.anycast = ledger.number("anycast")
         self.cookies = [ledger.number("cookie", outcome.name.lower()) for outcome in Outcome]
+        self._told_why = ledger.number("told_why")
         self._latency = ledger.run(len(LATENCIES) + 1, "latency")
         self._microseconds = ledger.number("latency_microseconds")
         self._opcodes = {opcode: ledger.number("opcode", opcode.name) for opcode in Opcode}
@@ -118,6 +120,10 @@ class Census:
         """Count what was found of the COOKIE option of a query."""
         self.tally[self.cookies[outcome]] += 1
 
+    def note_told_why(self) -> None:
+        """Count a reply that says why it is what it is."""
+        self.tally[self._told_why] += 1
+
     def note_seconds(self, seconds: float) -> None:
         """Count how long the general path took."""
         self.tally[self._latency + bisect_left(LATENCIES, seconds)] += 1
@@ -132,10 +138,10 @@ def how_decided(way: Climb | None, client: Client) -> How:
     return _WITH_SUBNET.get(how, how)
 
 
-def choice_label(deciding: Selection | PoolSelection | None) -> str:
+def choice_label(deciding: Decision | None) -> str:
     """The rule or the endpoint that a reply came from."""
     match deciding:
-        case None:
+        case None | Introduction():
             return ""
         case Selection():
             return rule_label(deciding.rule)

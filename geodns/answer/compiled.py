@@ -14,7 +14,8 @@ from geodns.answer.pools import ALL_UNKNOWN, Standings
 from geodns.answer.prepared import LARGEST, Entry, Prepared, Variant, fits, owned, plain_query, prepare, replies_of, steering
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered
-from geodns.geo import FALLBACK, FIRST_RULE, Rule
+from geodns.answer.whoami import Introduction
+from geodns.geo import FALLBACK, FIRST_RULE, Partition, Rule
 from geodns.wire import Name, Query, Rcode, Response, RRset, Type, question_of, suffixes
 from geodns.wire.names import MAX_NAME
 from geodns.wire.query import HEADER_SIZE
@@ -271,6 +272,10 @@ class _Chooser:
         """Nothing that could be prepared for good."""
         raise _Uncompilable
 
+    def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:  # noqa: ARG002
+        """Nothing that could be prepared at all."""
+        raise _Uncompilable
+
 
 class _Negatives:
     """Makes and shares the negative replies of one zone."""
@@ -301,13 +306,15 @@ class _Negatives:
 
     def owner(self, node: Node) -> Owner:
         """What a node gives for types it lacks and names it has not."""
-        nodata = None if Type.CNAME in node.rrsets else self._template(self.nodata, node.name)
+        speaks = Type.CNAME in node.rrsets or node.whoami is not None  # it answers for types that it has no records of
+        nodata = None if speaks else self._template(self.nodata, node.name)
         if Type.DNAME in node.rrsets:
             return Owner(nodata, None)
         source = self.zone.contents.nodes.get(Name(b"\x01*" + node.name))
         if source is None:
             return Owner(nodata, Below(self._template(self.nxdomain, node.name), None, self.special))
-        wildcard = None if Type.CNAME in source.rrsets or source.pool else self._wildcard(source)
+        speaks = Type.CNAME in source.rrsets or source.pool is not None or source.whoami is not None
+        wildcard = None if speaks else self._wildcard(source)
         if wildcard is None:
             return Owner(nodata, None)
         return Owner(nodata, Below(self._template(self.nodata, node.name), wildcard, self.special))

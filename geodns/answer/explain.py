@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from geodns.answer.authoritative import Judgement, Selection, judge
+from geodns.answer.authoritative import Decision, Judgement, Selection, judge
 from geodns.answer.ladder import Attempt, Client, Rung, Subnet
 from geodns.answer.pools import QUIET, Moment
 from geodns.answer.respond import encode
 from geodns.answer.snapshot import Snapshot
 from geodns.answer.steering import PoolSelection
-from geodns.answer.words import pool_json, pool_reason, pool_steps
+from geodns.answer.whoami import Introduction
+from geodns.answer.why import deciding_of, reason
+from geodns.answer.words import pool_json, pool_steps
 from geodns.geo import Atlas, Located, Location, Place, State, prefix_around, winner
+from geodns.geo.location import words as _words
 from geodns.wire import ClientSubnet, Edns, Name, Query, Rcode, RRset, question_of, to_text, udp_limit
 
 _LOCATION_KEYS = ("continent", "country", "subdivision", "city", "asn", "latitude", "longitude", "anycast")
@@ -84,7 +87,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
     response = judgement.response
     last = response.answer[-1] if response.answer else None
     ttl = last.ttl if last else response.authority[0].ttl if response.authority else None
-    deciding = _deciding(judgement)
+    deciding = deciding_of(judgement)
     place = client.subnet or client.source
     located = snapshot.atlas.locate(place) if place else None
     location = located.location if located else Location()
@@ -104,18 +107,13 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
         answer=[rdata_text(last, rdata) for rdata in last.rdatas] if last else [],
         ttl=ttl,
         scope=_scope(judgement, client),
-        reason=_reason(snapshot.atlas, judgement, client, deciding),
+        reason=reason(snapshot.atlas, judgement, client, deciding),
         records=_records(response.answer),
         authority=_records(response.authority),
         additional=_records(response.additional),
         octets=octets,
         steps=_steps(snapshot, judgement, client, asker, octets, udp_limit(query, snapshot.payload_size)),
     )
-
-
-def _deciding(judgement: Judgement) -> Selection | PoolSelection | None:
-    """The selection that made the answer's last RRset, or else the last one."""
-    return judgement.selections[-1] if judgement.selections else None
 
 
 def _location(location: Location) -> dict[str, object]:
@@ -140,31 +138,6 @@ def _scope(judgement: Judgement, client: Client) -> int:
     )
 
 
-def _reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Selection | PoolSelection | None) -> str:
-    """The whole judgement in one sentence."""
-    if deciding is None:
-        return str(judgement.steps[-1])
-    if isinstance(deciding, PoolSelection):
-        return pool_reason(deciding)
-    if deciding.rule is None:
-        return _fallback_reason(deciding, atlas)
-    place = deciding.climb.attempts[-1].place
-    best = winner(deciding.rules, place, atlas.locate(place))
-    through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
-    whose = "the client subnet" if place == client.subnet else "the sender's address"
-    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
-
-
-def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
-    attempts = selection.climb.attempts
-    if attempts and attempts[-1].decided:
-        place = attempts[-1].place
-        return f"{place} is located ({_words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
-    if attempts:
-        return "no address asked has a usable location: the plain records answer"
-    return "nothing is known of the client: the plain records answer"
-
-
 def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Asker, octets: int, limit: int) -> list[str]:
     steps = [client.subnet_verdict.value + (f": {asker.subnet}" if client.subnet else "")]
     if client.source:
@@ -181,12 +154,14 @@ def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Aske
     return steps
 
 
-def _selection_steps(atlas: Atlas, selection: Selection | PoolSelection, client: Client) -> list[str]:
+def _selection_steps(atlas: Atlas, selection: Decision, client: Client) -> list[str]:
     """What was tried for one RRset or pool, who decided, who was passed over."""
     if isinstance(selection, PoolSelection):
         if selection.steered.partition is None:
             return pool_steps(selection, None)
         steps = [f"pool {selection.steered.pool.name} puts its endpoints in order for each client"]
+    elif isinstance(selection, Introduction):
+        return _introduction_steps(atlas, selection)
     else:
         owner = f"{to_text(selection.rrset.owner)} {type_text(selection.rrset.rdtype)}"
         steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
@@ -208,6 +183,16 @@ def _selection_steps(atlas: Atlas, selection: Selection | PoolSelection, client:
     if client.subnet and climb.attempts:
         network = prefix_around(client.subnet, max(climb.scope_prefix_length - client.subnet.embedded_bits, 0))
         steps.append(f"scope /{climb.scope_prefix_length}: {network} is the widest prefix around the client with one outcome")
+    return steps
+
+
+def _introduction_steps(atlas: Atlas, told: Introduction) -> list[str]:
+    steps = ["every client is told about itself: who decides is who knows a place"]
+    steps += (_attempt(attempt, atlas.locate(attempt.place)) for attempt in told.climb.attempts)
+    if told.climb.rung is Rung.FALLBACK:
+        steps.append("rung fallback decides: nothing is known of the client's place")
+    if told.climb.scope_prefix_length:
+        steps.append(f"scope /{told.climb.scope_prefix_length}: what is told is about this very client subnet")
     return steps
 
 
@@ -240,14 +225,3 @@ def _rules(selection: Selection, attempt: Attempt, located: Located) -> list[str
     if best is None:
         steps.append("no rule names the client: the plain records")
     return steps
-
-
-def _words(location: Location, sources: dict[str, str] | None = None) -> str:
-    """A location in one line, with who said what."""
-    known = location.known()
-    if not known:
-        return "nothing known"
-    order = [item.name for item in fields(Location) if item.name in known]
-    if sources is None:
-        return ", ".join(f"{name} {known[name]}" for name in order)
-    return ", ".join(f"{name} {known[name]} [{sources.get(name, 'anycast list')}]" for name in order)

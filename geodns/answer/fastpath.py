@@ -323,3 +323,8 @@ def sender(source: bytes) -> Place:
     if len(source) == 16:
         return Place(4, int.from_bytes(source[4:8], "big"))
     return place_of(6, int.from_bytes(source[8:24], "big"))
+
+
+def sending_port(source: bytes) -> int:
+    """The port in a raw socket address, of either family."""
+    return int.from_bytes(source[2:4], "big")

@@ -29,11 +29,16 @@ class Subnet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: `source` is the sender's address, None if it is unknown; `subnet` the client subnet where it may be believed."""
+    """Who asks: `source` is the sender's address, None if it is unknown; `subnet` the client subnet where it may be believed.
+
+    `port` and `transport` are what the query came from and by, 0 and "" if that is unknown: told, never decided by.
+    """
 
     source: Place | None
     subnet: Place | None = None
     subnet_verdict: Subnet = Subnet.ABSENT
+    port: int = 0
+    transport: str = ""
 
 
 NOBODY = Client(None)

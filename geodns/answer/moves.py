@@ -40,6 +40,8 @@ class Told:
 
 
 _NOTHING = Told("", ())
+_ABOUT_ITSELF = Told("WHOAMI", (b"\x17about whoever is asking",))
+"""Stands for what WHOAMI answers, which nobody can compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class _Views:
         if node is None:
             return set()
         from_pool = {rdtype for rdtype in _ADDRESSES if self._pool(node, rdtype)}
-        return {int(rdtype) for rdtype in (node.rrsets.keys() | from_pool) - {Type.SOA}}
+        told = {Type.TXT} if node.whoami is not None else set[int]()
+        return {int(rdtype) for rdtype in (node.rrsets.keys() | from_pool | told) - {Type.SOA}}
 
     def differing(self, zone: Name) -> set[tuple[Name, int]]:
         """Owners in a zone, and their types, whose answers differ by client."""
@@ -162,6 +165,8 @@ class _Views:
 
 def _plain(zone: Zone, node: Node, rdtype: int) -> _View:
     tailored: Tailored | None = zone.tailored.get((node.name, rdtype))
+    if node.whoami is not None and rdtype == Type.TXT:
+        return _View(None, (_ABOUT_ITSELF,))
     if tailored is None:
         rrset = node.rrsets.get(rdtype)
         return _View(None, (_told("", rrset.rdatas if rrset else ()),))

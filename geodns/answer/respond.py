@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geodns.answer.authoritative import Judgement, judge
 from geodns.answer.census import Census
 from geodns.answer.cookies import Outcome, Serve
 from geodns.answer.ladder import Client, Subnet
 from geodns.answer.pools import QUIET, Moment
 from geodns.answer.snapshot import Snapshot
+from geodns.answer.why import with_reason
 from geodns.geo import Place
 from geodns.wire import (
     MAX_MESSAGE,
@@ -35,11 +38,13 @@ def respond(
     stream: bool = False,
     cookies: Serve | None = None,
     leave: bool = False,
+    port: int = 0,
 ) -> bytes | None:
     """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have.
 
     `cookies` judges the COOKIE option of this very client; None ignores the option. With `leave` a client that knows
-    edns-tcp-keepalive is asked to close its connection (RFC 7828 §3.3.2: a TIMEOUT of 0).
+    edns-tcp-keepalive is asked to close its connection (RFC 7828 §3.3.2: a TIMEOUT of 0). `port` is the one that the message
+    came from, 0 if that is unknown.
     """
     transport = "tcp" if stream else "udp"
     try:
@@ -51,10 +56,17 @@ def respond(
             census.note_fault(transport, rcode if reply else fault.reply[3] & 0xF)
         return reply or fault.reply
     client = snapshot.trust.client(source, query.edns.client_subnet if query.edns else None)
+    client = replace(client, port=port, transport=transport)
     judgement = judge(snapshot, query, client, moment)
     if census:
         census.note(transport, query, client, judgement)
-    return encode(snapshot, query, client, judgement, stream=stream, cookie=cookie, leave=leave)
+    reply = encode(snapshot, query, client, judgement, stream=stream, cookie=cookie, leave=leave)
+    if query.edns is None or not query.edns.extended_error or not snapshot.tells_why(source):
+        return reply
+    told = with_reason(snapshot, query, client, judgement, reply, stream=stream)
+    if census and told is not reply:
+        census.note_told_why()
+    return told
 
 
 def _cookie(query: Query, cookies: Serve, census: Census | None) -> bytes:
@@ -102,8 +114,8 @@ def encode(
         if edns.client_subnet and client.subnet_verdict is not Subnet.DISABLED:  # echoed on every reply, RFC 7871 §7.2.1
             scope = judgement.scope_prefix_length
             response.options.append((Option.CLIENT_SUBNET, edns.client_subnet.option(scope)))
-        if edns.nsid and snapshot.identity.name:
-            response.options.append((Option.NSID, snapshot.identity.name.encode()))
+        if edns.nsid and snapshot.identity.nsid:
+            response.options.append((Option.NSID, snapshot.identity.nsid.encode()))
         if edns.tcp_keepalive and stream:
             units = 0 if leave else min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
             response.options.append((Option.TCP_KEEPALIVE, units.to_bytes(2, "big")))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+from geodns.answer.identity import Identity
 from geodns.answer.ladder import Client, Subnet
 from geodns.answer.pools import Pool
 from geodns.answer.steering import Steered, policies, steer
@@ -17,14 +18,12 @@ from geodns.geo import (
     Place,
     PlaceSelector,
     Rule,
-    overlaps,
     parse,
     place_of,
     rule_of,
 )
-from geodns.problem import Problem, Severity
-from geodns.wire import SERVER_PAYLOAD_SIZE, ClientSubnet, Name, RRset, Type, suffixes, to_text
-from geodns.zone import Cut, Node, ZoneContents
+from geodns.wire import SERVER_PAYLOAD_SIZE, ClientSubnet, Name, RRset, Type, suffixes
+from geodns.zone import Node, ZoneContents
 
 RuleKey = tuple[str, ...]
 
@@ -47,10 +46,14 @@ class Tailored:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone as it is served: its contents, and the RRsets in it that differ by client."""
+    """A zone as it is served: its contents, and the RRsets in it that differ by client.
+
+    `whereabouts` is the partition of no rules, where only it differs whose place is known; None without WHOAMI records.
+    """
 
     contents: ZoneContents
     tailored: Mapping[tuple[Name, int], Tailored]
+    whereabouts: Partition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,15 @@ class Trust:
 
     def believes(self, source: Place) -> bool:
         """Whether a client subnet from this sender is believed."""
-        return any(
-            network.version == source.version
-            and not (source.address ^ int(network.network_address)) >> (network.max_prefixlen - network.prefixlen)
-            for network in self.networks
-        )
+        return _is_in(self.networks, source)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What this instance tells about itself: "" is not told."""
-
-    name: str = ""
-    version: str = ""
+def _is_in(networks: Sequence[Network], place: Place) -> bool:
+    return any(
+        network.version == place.version
+        and not (place.address ^ int(network.network_address)) >> (network.max_prefixlen - network.prefixlen)
+        for network in networks
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,11 @@ class Snapshot:
     tcp_idle_timeout: float = 10.0
     rule_sets: int = 0
     cookie_secrets: tuple[bytes, ...] = ()
+    told_why: tuple[Network, ...] = ()
+
+    def tells_why(self, source: Place) -> bool:
+        """Whether a sender who wants to know may be told why it gets what it gets."""
+        return _is_in(self.told_why, source)
 
     def zone_of(self, name: Name, rdtype: int) -> Zone | None:
         """The zone that answers for a name: the longest match; DS is the parent's to answer (RFC 4035 §3.1.4.1)."""
@@ -146,7 +150,9 @@ def compile_zones(
                 keys.setdefault(tuple(variant.selector for variant in variants), len(keys))
     rule_sets = [tuple(rule_of(name, parse(name), regions) for name in key) for key in keys]
     steered_by = {policy: len(keys) + number for number, policy in enumerate(dict.fromkeys(policies(pools, regions)))}
-    partitions = atlas.partitions([*rule_sets, *steered_by])
+    introducing = {each.origin for each in zones if any(node.whoami is not None for node in each.nodes.values())}
+    partitions = atlas.partitions([*rule_sets, *steered_by, *([()] if introducing else [])])
+    whereabouts = partitions.pop() if introducing else None
     compiled: dict[Name, Zone] = {}
     for contents in zones:
         tailored: dict[tuple[Name, int], Tailored] = {}
@@ -156,33 +162,7 @@ def compile_zones(
                 tailored[node.name, rdtype] = Tailored(
                     node.rrsets[rdtype], rule_sets[number], tuple(variant.rrset for variant in variants), partitions[number]
                 )
-        compiled[contents.origin] = Zone(contents, tailored)
+        compiled[contents.origin] = Zone(contents, tailored, whereabouts if contents.origin in introducing else None)
     by_policy = {policy: partitions[number] for policy, number in steered_by.items()}
     steered = {pool.name: steer(pool, by_policy, regions) for pool in pools}
     return compiled, steered, len(partitions)
-
-
-def lint(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> list[Problem]:
-    """What is legal but surely not meant: rules that name the same clients equally well, and children nobody can reach."""
-    return [*_ambiguous(zones, regions), *_undelegated(zones)]
-
-
-def _ambiguous(zones: Sequence[ZoneContents], regions: Mapping[str, tuple[PlaceSelector, ...]]) -> Iterator[Problem]:
-    for contents in zones:
-        for node in variant_nodes(contents):
-            for variants in node.variants.values():
-                rules = tuple(rule_of(variant.selector, parse(variant.selector), regions) for variant in variants)
-                for first, second, selector in overlaps(rules):
-                    message = f"{to_text(node.name)}: GEO {first} and GEO {second} both name {selector}; {first} wins"
-                    yield Problem(contents.file, 0, message, "take it out of one of them", Severity.WARNING)
-
-
-def _undelegated(zones: Sequence[ZoneContents]) -> Iterator[Problem]:
-    """A zone served beside its parent, which does not delegate it: resolvers that start at the parent never ask for it."""
-    served = {contents.origin: contents for contents in zones}
-    for contents in zones:
-        parent = next((served[suffix] for suffix in suffixes(contents.origin)[1:] if suffix in served), None)
-        if parent and not isinstance(parent.find(contents.origin), Cut):
-            message = f"zone {to_text(contents.origin)} is not delegated by {to_text(parent.origin)}, which is served here too"
-            remedy = f"add NS records for {to_text(contents.origin)} to {parent.file}"
-            yield Problem(contents.file, 0, message, remedy, Severity.WARNING)

@@ -27,7 +27,7 @@ def show(
     file: Annotated[Path, typer.Argument(help="Master file (RFC 1035 §5).", readable=False)],
     origin: Annotated[str, typer.Option(help="The zone's name; else what the file's $ORIGIN, its SOA, or its name tells.")] = "",
     rfc3597: Annotated[
-        bool, typer.Option("--rfc3597", help="Write GEO and POOL in the generic form any server can load.")
+        bool, typer.Option("--rfc3597", help="Write GEO, POOL and WHOAMI in the generic form any server can load.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +48,7 @@ def show(
         return
     for record in records:
         fields = _fields(record, generic=rfc3597)
-        say(f"{fields['owner']}\t{fields['ttl']}\tIN\t{fields['type']}\t{fields['rdata']}")
+        say(f"{fields['owner']}\t{fields['ttl']}\tIN\t{fields['type']}\t{fields['rdata']}".rstrip())
 
 
 def _order(apex: wire.Name, record: zone.Record) -> tuple[object, ...]:
@@ -59,9 +59,9 @@ def _order(apex: wire.Name, record: zone.Record) -> tuple[object, ...]:
 
 def _fields(record: zone.Record, *, generic: bool) -> dict[str, object]:
     rdtype = dns.rdatatype.RdataType.make(record.rdtype)
-    private = record.rdtype in {wire.Type.GEO, wire.Type.POOL}
+    private = record.rdtype in {wire.Type.GEO, wire.Type.POOL, wire.Type.WHOAMI}
     if generic and private:
-        kind, text = f"TYPE{record.rdtype}", f"\\# {len(record.rdata)} {record.rdata.hex()}"
+        kind, text = f"TYPE{record.rdtype}", f"\\# {len(record.rdata)} {record.rdata.hex()}".rstrip()
     else:
         kind = dns.rdatatype.to_text(rdtype)
         text = dns.rdata.from_wire(dns.rdataclass.IN, rdtype, record.rdata, 0, len(record.rdata)).to_text()

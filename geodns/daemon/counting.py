@@ -162,6 +162,7 @@ class _Found:
             ],
             "geodns_anycast_clients_total": [((), self.single["anycast",])],
             "geodns_cookies_total": [((labels[1],), count) for labels, count in self.single.items() if labels[0] == "cookie"],
+            "geodns_reasons_told_total": [((), self.single["told_why",])],
             "geodns_client_subnet_scope": [
                 ((family,), _histogram(enumerate(self.runs["scope", family]), bounds)) for family, bounds in _SCOPE_BOUNDS.items()
             ],

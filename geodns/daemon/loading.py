@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -14,7 +14,7 @@ from time import monotonic, time
 import dns.rdatatype
 
 from geodns import answer, geo, wire, zone
-from geodns.daemon import pooling
+from geodns.daemon import linting, pooling
 from geodns.daemon.parsing import load_zones
 from geodns.geo import anycast, database
 from geodns.ops import config as configuration
@@ -65,10 +65,11 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
     secrets = _cookie_secrets(config, problems)
-    contents = _load_zones(config, regions, problems, progress)
+    listed = linting.ListedAnycast(atlas)
+    contents = _load_zones(config, regions, listed, problems, progress)
     if errors(problems):
         raise ProblemsFound(problems)
-    problems += [*answer.lint(contents, regions), *_pool_faults(config, contents, atlas, path)]
+    problems += [*answer.lint(contents, regions, listed), *linting.config_doubts(config, contents, atlas, listed, path)]
     progress("compiling", 0, 1)
     try:
         snapshot = _compile(config, contents, atlas, regions, secrets)
@@ -92,29 +93,6 @@ def _cookie_secrets(config: Config, problems: list[Problem]) -> cookie_file.Secr
         return ()
 
 
-def _pool_faults(config: Config, contents: Sequence[zone.ZoneContents], atlas: geo.Atlas, path: Path) -> Iterator[Problem]:
-    """Pools that no zone uses, and distances measured to addresses that are at many places at once."""
-    used = {node.pool.pool for each in contents for node in each.nodes.values() if node.pool}
-    lines: dict[toml_lines.KeyPath, int] = toml_lines.locate(path.read_text("utf-8-sig")) if config.pools else {}
-    for name, pool in config.pools.items():
-        if name not in used:
-            message = f"pools.{name}: no zone uses this pool"
-            remedy = f"write a POOL record: app 30 IN POOL {name}, or take the pool out"
-            yield Problem(str(path), toml_lines.nearest(lines, ("pools", name)), message, remedy, Severity.WARNING)
-        if pool.steering not in {"nearest", "region"}:
-            continue
-        for number, endpoint in enumerate(pool.endpoints):
-            for text in endpoint.addresses:
-                located = atlas.locate(_place(text))
-                if located.state is geo.State.ANYCAST:
-                    line = toml_lines.nearest(lines, ("pools", name, "endpoints", number, "addresses"))
-                    message = f"pools.{name}.endpoints[{number}]: {text} {located.why.removeprefix('is ')}"
-                    remedy = (
-                        'the distance to it means nothing: use steering = "failover" or "weighted", or the site\'s own address'
-                    )
-                    yield Problem(str(path), line, message, remedy, Severity.WARNING)
-
-
 def _without_zones(path: Path) -> Problem:
     """Not an error, for a server may be set up before its first zone; but seldom meant."""
     remedy = "add [[zones]] with name and file"
@@ -130,8 +108,9 @@ def _compile(
 ) -> answer.Snapshot:
     zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
     trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
-    identity = answer.Identity(config.server.identity, config.server.version)
     limits = config.server
+    own = limits.model_dump(include=set(answer.OWN_WORDS), exclude_none=True)
+    identity = answer.identity_of(limits.identity, limits.version, own)
     return answer.Snapshot(
         zones,
         atlas,
@@ -142,6 +121,7 @@ def _compile(
         tcp_idle_timeout=limits.tcp_idle_timeout,
         rule_sets=rule_sets,
         cookie_secrets=secrets,
+        told_why=tuple(map(ip_network, config.explain.clients)),
     )
 
 
@@ -165,13 +145,19 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
 
 
 def _load_zones(
-    config: Config, regions: dict[str, tuple[geo.PlaceSelector, ...]], problems: list[Problem], progress: Progress
+    config: Config,
+    regions: dict[str, tuple[geo.PlaceSelector, ...]],
+    listed: linting.ListedAnycast,
+    problems: list[Problem],
+    progress: Progress,
 ) -> list[zone.ZoneContents]:
     def selector_fault(text: str) -> str | None:
         try:
             selector = geo.parse(text)
         except geo.BadSelector as error:
             return str(error)
+        if isinstance(selector, geo.NetSelector) and (inside := geo.embedded_ipv4(selector.network)):
+            return f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4; write net:{inside}"
         if isinstance(selector, geo.RegionSelector) and selector.region not in regions:
             known = f"the config has {', '.join(sorted(regions))}" if regions else "the config has none"
             return f"'{text}' is no region of the config: {known}; define it in [regions]"
@@ -186,7 +172,8 @@ def _load_zones(
 
     sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
     progress("zones", 0, len(sources))
-    parsed = load_zones(sources, (selector_fault, pool_fault), lambda done: progress("zones", done, len(sources)))
+    doubts = zone.Doubts(listed.selector, listed, frozenset(origin for _, origin in sources))
+    parsed = load_zones(sources, (selector_fault, pool_fault, doubts), lambda done: progress("zones", done, len(sources)))
     for _, found in parsed:
         problems += found
     return [contents for contents, _ in parsed if contents]

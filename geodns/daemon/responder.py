@@ -75,9 +75,16 @@ class Responder:
         return reply
 
     def _respond(self, octets: bytes, source: bytes, *, stream: bool, leave: bool = False) -> bytes | None:
-        place, cookies = answer.sender(source), self._cookies.of(source) if self._cookies else None
         return answer.respond(
-            self.snapshot, octets, place, self._moment, self._census, stream=stream, cookies=cookies, leave=leave
+            self.snapshot,
+            octets,
+            answer.sender(source),
+            self._moment,
+            self._census,
+            stream=stream,
+            cookies=self._cookies.of(source) if self._cookies else None,
+            leave=leave,
+            port=answer.sending_port(source),
         )
 
     def stream(self, octets: bytes, source: bytes) -> bytes | None:

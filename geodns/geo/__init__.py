@@ -1,6 +1,6 @@
 """Owns the planet: databases, networks, anycast prefixes, selectors, partitions; refuses to know DNS at all."""
 
-from geodns.geo.address import Address, Network, Place, Version, place_of, prefix_around
+from geodns.geo.address import Address, Network, Place, Version, embedded_ipv4, place_of, prefix_around
 from geodns.geo.anycast import AnycastPrefix
 from geodns.geo.atlas import Atlas
 from geodns.geo.buckets import BUCKETS, STICKY_LENGTH, Buckets, mix, network_number
@@ -10,7 +10,7 @@ from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
 from geodns.geo.nearness import Nearness, Spot, by_distance, distance
 from geodns.geo.partition import FALLBACK, FIRST_RULE, Cell, Partition
 from geodns.geo.rules import Rule, Winner, overlaps, rule_of, winner
-from geodns.geo.selector import BadSelector, PlaceSelector, RegionSelector, Selector, parse, parse_place
+from geodns.geo.selector import BadSelector, NetSelector, PlaceSelector, RegionSelector, Selector, parse, parse_place
 
 __all__ = [
     "BUCKETS",
@@ -29,6 +29,7 @@ __all__ = [
     "Location",
     "MmdbDatabase",
     "Nearness",
+    "NetSelector",
     "Network",
     "Partition",
     "Place",
@@ -43,6 +44,7 @@ __all__ = [
     "by_distance",
     "distance",
     "embedded",
+    "embedded_ipv4",
     "mix",
     "network_number",
     "open_all",

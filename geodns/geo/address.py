@@ -67,3 +67,12 @@ def prefix_around(place: Place, length: int) -> Network:
     bits = BITS[place.version]
     start = place.address >> (bits - length) << (bits - length)
     return IPv4Network((start, length)) if place.version == 4 else IPv6Network((start, length))
+
+
+def embedded_ipv4(network: Network) -> IPv4Network | None:
+    """The IPv4 network that an IPv6 network inside `EMBEDDED` stands for; None for any other network."""
+    for block, before in EMBEDDED.items():
+        if isinstance(network, IPv6Network) and network.subnet_of(block):
+            address = int(network.network_address) >> (96 - before) & 0xFFFF_FFFF
+            return IPv4Network((address, min(network.prefixlen - before, 32)), strict=False)
+    return None

@@ -125,6 +125,11 @@ class Atlas:
             location = replace(location, anycast=True)
         return Located(location, prefix_around(place, narrowest), state, why, sources, named[0] if named else None)
 
+    def listed(self, place: Place) -> AnycastPrefix | None:
+        """The longest prefix of the lists around an address; a database that flags it is not asked."""
+        number, _ = self._anycast.find(place)
+        return self.anycast[number - 1] if number else None
+
     def _state(self, place: Place, location: Location, sources: dict[str, str], length: int) -> tuple[State, str, int]:
         """Whether the location may be used, why, and the prefix length for which that is true."""
         special, special_length = self._special.find(place)

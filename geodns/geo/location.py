@@ -32,6 +32,17 @@ class Location:
         return {name: value for name, value in values.items() if value not in ("", None) and value is not False}
 
 
+def words(location: Location, sources: dict[str, str] | None = None) -> str:
+    """A location in one line, with who said what."""
+    known = location.known()
+    if not known:
+        return "nothing known"
+    order = [item.name for item in fields(Location) if item.name in known]
+    if sources is None:
+        return ", ".join(f"{name} {known[name]}" for name in order)
+    return ", ".join(f"{name} {known[name]} [{sources.get(name, 'anycast list')}]" for name in order)
+
+
 PLACE_ATTRIBUTES = ("continent", "country", "subdivision", "city", "latitude", "longitude")
 
 

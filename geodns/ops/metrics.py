@@ -85,6 +85,7 @@ _FAMILIES = (
         "A mark of each cookie secret, and whether it makes cookies or is only accepted; always 1.",
         ("fingerprint", "use"),
     ),
+    Family("geodns_reasons_told_total", Kind.COUNTER, "Replies that say, on request, why they are what they are."),
     Family("geodns_general_path_seconds", Kind.HISTOGRAM, "Time to answer one message off the fast path."),
     Family("geodns_udp_batch_size", Kind.HISTOGRAM, "Datagrams taken from the kernel at once."),
     Family("geodns_udp_kernel_drops_total", Kind.COUNTER, "Datagrams lost because a receive buffer was full."),

@@ -58,6 +58,8 @@ class Edns:
     """What an OPT record of a query asks for; `payload_size` in octets, never below 512.
 
     `cookie` is the content of the first COOKIE option, of whatever length: who wants none need not judge it (RFC 7873 §5.2).
+    `extended_error` is an option of that code in a query: by RFC 8914 it means nothing there, but it is how a client says that
+    it wants to be told, as in draft-ietf-dnsop-structured-dns-error. What is in it does not matter.
     """
 
     payload_size: int = 1232
@@ -67,6 +69,7 @@ class Edns:
     nsid: bool = False
     tcp_keepalive: bool = False
     cookie: bytes | None = None
+    extended_error: bool = False
 
 
 def subnet_of(address: IPv4Address | IPv6Address, source_prefix_length: int) -> ClientSubnet:
@@ -100,7 +103,7 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
     """Read the RDATA of an OPT record; unknown options are ignored (RFC 6891 §6.1.2), broken framing raises BadOption."""
     at, end = 0, len(data)
     subnet: ClientSubnet | None = None
-    nsid = keepalive = False
+    nsid = keepalive = extended_error = False
     cookie: bytes | None = None
     while at < end:
         if at + 4 > end:
@@ -119,8 +122,10 @@ def parse_options(data: bytes, payload_size: int, version: int, flags: int) -> E
             keepalive = True
         elif code == Option.COOKIE and cookie is None:
             cookie = data[at : at + length]
+        elif code == Option.EXTENDED_ERROR:
+            extended_error = True
         at += length
-    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive, cookie)
+    return Edns(max(payload_size, MIN_PAYLOAD), version, bool(flags & DO), subnet, nsid, keepalive, cookie, extended_error)
 
 
 def render_options(options: list[tuple[int, bytes]]) -> bytes:

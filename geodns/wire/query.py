@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from geodns.wire.edns import DO, BadOption, Edns, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_NAME, Name
-from geodns.wire.records import Opcode, Option, Rcode, Type
+from geodns.wire.records import ExtendedError, Opcode, Option, Rcode, Type
 
 HEADER = struct.Struct("!HHHHHH")
 _QUESTION_TAIL = struct.Struct("!HH")
@@ -232,6 +232,8 @@ def render_query(query: Query) -> bytes:
         options.append((Option.TCP_KEEPALIVE, b""))
     if edns.cookie is not None:
         options.append((Option.COOKIE, edns.cookie))
+    if edns.extended_error:
+        options.append((Option.EXTENDED_ERROR, ExtendedError.OTHER.to_bytes(2, "big")))
     return head + render_opt(edns.payload_size, 0, edns.version, DO if edns.dnssec_ok else 0, render_options(options))
 
 

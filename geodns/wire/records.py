@@ -48,6 +48,7 @@ class Type(IntEnum):
     ANY = 255
     GEO = 65280  # private use (RFC 6895 §3.1): a variant for some clients
     POOL = 65281  # private use: addresses come from a pool of the config
+    WHOAMI = 65282  # private use: text answers tell whoever asks about itself
 
 
 class Class(IntEnum):
@@ -93,6 +94,8 @@ class Option(IntEnum):
 class ExtendedError(IntEnum):
     """INFO-CODEs of RFC 8914 this program sends."""
 
+    OTHER = 0
+    FORGED_ANSWER = 4
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21
 

@@ -35,7 +35,7 @@ def changes(old: ZoneContents, new: ZoneContents) -> ZoneChanges:
     """Compare two contents of one zone.
 
     At one owner, as many records of a type as went and came count as changed; the rest was added or removed. All GEO records of
-    an owner are records of one type, and so is its POOL record. The SOA record is a record like any other.
+    an owner are records of one type, and so are its POOL and its WHOAMI record. The SOA record is a record like any other.
     """
     added = changed = removed = 0
     owners: list[Name] = []
@@ -54,7 +54,12 @@ def _unlike(old: Mapping[Name, Node], new: Mapping[Name, Node]) -> list[tuple[Na
         after = new.get(name)
         if after is None:
             found.append((name, _records(before), {}))
-        elif before.rrsets != after.rrsets or before.variants != after.variants or before.pool != after.pool:
+        elif (
+            before.rrsets != after.rrsets
+            or before.variants != after.variants
+            or before.pool != after.pool
+            or before.whoami != after.whoami
+        ):
             found.append((name, _records(before), _records(after)))
     found += ((name, {}, _records(after)) for name, after in new.items() if name not in old)
     return found
@@ -68,6 +73,8 @@ def _records(node: Node) -> _Records:
                 found.setdefault(Type.GEO, {})[variant.selector, covered, rdata] = variant.rrset.ttl
     if node.pool:
         found[Type.POOL] = {node.pool.pool: node.pool.ttl}
+    if node.whoami is not None:
+        found[Type.WHOAMI] = {"": node.whoami}
     return found
 
 

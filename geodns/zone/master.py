@@ -44,6 +44,7 @@ EXPECTED = {
     Type.SOA: "primary, mailbox, then serial, refresh, retry, expire and minimum",
     Type.GEO: "a selector, a type and its data: continent:EU A 192.0.2.1",
     Type.POOL: "the name of one pool",
+    Type.WHOAMI: "nothing behind the type",
     Type.SVCB: "priority, target and parameters: 1 . alpn=h2",
     Type.HTTPS: "priority, target and parameters: 1 . alpn=h2",
 }

@@ -1,4 +1,4 @@
-"""Owns the private record types GEO and POOL for dnspython, text and wire; refuses to know what a selector means."""
+"""Owns the private record types GEO, POOL and WHOAMI for dnspython, text and wire; refuses to know what a selector means."""
 
 from __future__ import annotations
 
@@ -223,10 +223,48 @@ class POOL(dns.rdata.Rdata):
         return cls(rdclass, rdtype, parser.get_counted_bytes())
 
 
+@dns.immutable.immutable
+class WHOAMI(dns.rdata.Rdata):
+    """A record that says: who asks for TXT here is told about itself (TYPE65282). RDATA is empty: the owner says it all."""
+
+    __slots__: list[str] = []
+
+    def to_styled_text(self, style: dns.rdata.RdataStyle) -> str:  # noqa: ARG002
+        """Presentation form: nothing."""
+        return ""
+
+    @classmethod
+    def from_text(
+        cls,
+        rdclass: dns.rdataclass.RdataClass,
+        rdtype: dns.rdatatype.RdataType,
+        tok: dns.tokenizer.Tokenizer,  # noqa: ARG003
+        origin: Any = None,  # noqa: ARG003
+        relativize: bool = True,  # noqa: ARG003
+        relativize_to: Any = None,  # noqa: ARG003
+    ) -> Self:
+        """Read presentation form: nothing. What follows is left to the caller, who refuses it."""
+        return cls(rdclass, rdtype)
+
+    def _to_wire(self, file: Any, compress: Any = None, origin: Any = None, canonicalize: bool = False) -> None:
+        """Write nothing."""
+
+    @classmethod
+    def from_wire_parser(
+        cls,
+        rdclass: dns.rdataclass.RdataClass,
+        rdtype: dns.rdatatype.RdataType,
+        parser: dns.wire.Parser,  # noqa: ARG003
+        origin: Any = None,  # noqa: ARG003
+    ) -> Self:
+        """Read octets: none. What follows is left to the caller, who refuses it."""
+        return cls(rdclass, rdtype)
+
+
 def register() -> None:
-    """Teach dnspython both types; a second call changes nothing."""
+    """Teach dnspython these types; a second call changes nothing."""
     module = sys.modules[__name__]
-    for rdtype, mnemonic in ((Type.GEO, "GEO"), (Type.POOL, "POOL")):
+    for rdtype, mnemonic in ((Type.GEO, "GEO"), (Type.POOL, "POOL"), (Type.WHOAMI, "WHOAMI")):
         known = _implementation(dns.rdataclass.IN, rdtype_of(rdtype), use_generic=False)
         if known is None or known is dns.rdata.GenericRdata:
             # The number takes its name when it is made, so dnspython must know the name before it registers the class.

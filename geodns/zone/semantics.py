@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
-from geodns.problem import Problem, Severity
+from geodns.problem import Problem, Severity, bounded
 from geodns.wire import names
 from geodns.wire.names import ROOT, Name
 from geodns.wire.records import Type
@@ -21,7 +21,7 @@ TARGET_AT: dict[int, int] = {Type.NS: 0, Type.CNAME: 0, Type.PTR: 0, Type.DNAME:
 """Types whose RDATA ends in one name: where it begins."""
 INVARIABLE = frozenset(
     {Type.NS, Type.SOA, Type.DNAME, Type.DS, Type.RRSIG, Type.NSEC, Type.NSEC3, Type.NSEC3PARAM}
-    | {Type.DNSKEY, Type.CDS, Type.CDNSKEY, Type.SIG, Type.KEY, Type.OPT, Type.GEO, Type.POOL}
+    | {Type.DNSKEY, Type.CDS, Type.CDNSKEY, Type.SIG, Type.KEY, Type.OPT, Type.GEO, Type.POOL, Type.WHOAMI}
 )
 """Types that say something about the zone itself, which no client may see differently."""
 
@@ -30,23 +30,24 @@ Fault = Callable[[str], str | None]
 
 
 def check(origin: Name, records: Sequence[Record], file: str, selector_fault: Fault, pool_fault: Fault) -> list[Problem]:
-    """Every problem of a zone, sorted by file and line; those of the zone as a whole have the line 0 of `file`."""
+    """Every error of a zone and, of each kind, the first warnings; by file and line, 0 of `file` for the zone as a whole."""
     zone = _Zone(origin, records, file)
-    found = [
-        *zone.apex(),
-        *zone.bounds(),
-        *zone.aliases(),
-        *zone.lifetimes(),
-        *zone.duplicates(),
-        *zone.variants(selector_fault),
-        *zone.pools(pool_fault),
-        *zone.occluded(),
-        *zone.wildcards(),
-        *zone.glue(),
-        *zone.targets(),
-        *zone.signatures(),
-    ]
-    return sorted(found)
+    checks = (
+        zone.apex(),
+        zone.bounds(),
+        zone.aliases(),
+        zone.lifetimes(),
+        zone.duplicates(),
+        zone.variants(selector_fault),
+        zone.pools(pool_fault),
+        zone.introductions(),
+        zone.occluded(),
+        zone.wildcards(),
+        zone.glue(),
+        zone.targets(),
+        zone.signatures(),
+    )
+    return sorted(problem for found in checks for problem in bounded(found))
 
 
 def _error(record: Record, message: str, remedy: str) -> Problem:
@@ -189,6 +190,18 @@ class _Zone:
             elif not node.rrsets.keys() & ADDRESSES:
                 remedy = "write an A or AAAA record of the same name"
                 yield _warning(record, "POOL without a fallback: nothing to answer while the pool cannot", remedy)
+
+    def introductions(self) -> Iterator[Problem]:
+        """What WHOAMI answers are text, so no other text may be there, and true for one client at one moment."""
+        for record, _node in self.of(Type.WHOAMI):
+            owner = names.to_text(record.owner)
+            others = [*self.rrsets.get((record.owner, Type.TXT), []), *self.geo(record.owner, Type.TXT)]
+            if others:
+                message = f"WHOAMI beside TXT on {_place(record, others[0])}: which of them should answer?"
+                yield _error(record, message, "give one of them another name")
+            if record.ttl:
+                message = f"TTL {record.ttl} of WHOAMI: resolvers may tell one client what another was told"
+                yield _warning(record, message, f"write {owner} 0 IN WHOAMI")
 
     def occluded(self) -> Iterator[Problem]:
         """Data that no one can ask for: below a DNAME (RFC 6672 §2.4) or a zone cut (RFC 1034 §4.2.1)."""

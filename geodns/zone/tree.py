@@ -37,9 +37,10 @@ class PoolReference:
 class Node:
     """A name that exists; an empty non-terminal has no data (RFC 4592 §2.2.2).
 
-    `rrsets` holds the plain records by type, never GEO or POOL; `variants` by covered type, sorted by selector text.
+    `rrsets` holds the plain records by type, never GEO, POOL or WHOAMI; `variants` by covered type, sorted by selector text.
     `cut` is the owner of the highest zone cut at or above this node and below the apex, `redirection` the owner of the
-    highest DNAME strictly above it: names below a DNAME are not there (RFC 6672 §2.4).
+    highest DNAME strictly above it: names below a DNAME are not there (RFC 6672 §2.4). `whoami` is the TTL, in seconds, with
+    which TXT tells whoever asks about itself; None where it does not.
     """
 
     name: Name
@@ -48,6 +49,7 @@ class Node:
     pool: PoolReference | None
     cut: Name | None
     redirection: Name | None
+    whoami: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class ZoneContents:
     """All of one zone.
 
     `negative_soa` is the SOA RRset as negative answers carry it, TTL = min(its TTL, MINIMUM) (RFC 2308 §5). `record_count`
-    counts the records within the zone, `file` is the path as the operator typed it.
+    counts the records within the zone, `file` is the path as the operator typed it. `border` has the records in which it meets
+    other zones that are served here, as files have them.
     """
 
     origin: Name
@@ -114,6 +117,7 @@ class ZoneContents:
     serial: int
     record_count: int
     file: str
+    border: tuple[Record, ...] = ()
 
     def find(self, name: Name) -> Match:
         """Which node answers for a name: RFC 1034 §4.3.2 step 3, with RFC 4592 and RFC 6672."""
@@ -175,6 +179,7 @@ def grow(origin: Name, records: Iterable[Record]) -> tuple[dict[Name, Node], int
     plain: dict[tuple[Name, int], _Gathered] = {}
     geo: dict[Name, _Gathered] = {}
     pools: dict[Name, PoolReference] = {}
+    whoami: dict[Name, int] = {}
     nodes = {origin: Node(origin, {}, {}, None, None, None)}
     for record in records:
         owner = record.owner
@@ -185,6 +190,8 @@ def grow(origin: Name, records: Iterable[Record]) -> tuple[dict[Name, Node], int
                 _gather(geo, owner, record)
             case Type.POOL:
                 pools.setdefault(owner, PoolReference(pool_name(record.rdata), record.ttl))
+            case Type.WHOAMI:
+                whoami.setdefault(owner, record.ttl)
             case rdtype:
                 _gather(plain, (owner, rdtype), record)
     for (owner, rdtype), gathered in plain.items():
@@ -193,8 +200,10 @@ def grow(origin: Name, records: Iterable[Record]) -> tuple[dict[Name, Node], int
         nodes[owner].variants = _variants(owner, gathered)
     for owner, reference in pools.items():
         nodes[owner].pool = reference
+    for owner, ttl in whoami.items():
+        nodes[owner].whoami = ttl
     _shade(origin, nodes)
-    return nodes, len(pools) + sum(len(found.rdatas) for group in (plain, geo) for found in group.values())
+    return nodes, len(pools) + len(whoami) + sum(len(found.rdatas) for group in (plain, geo) for found in group.values())
 
 
 def _gather(groups: dict[Key, _Gathered], key: Key, record: Record) -> None:

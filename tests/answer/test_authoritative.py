@@ -14,8 +14,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Climb, Judgement, PoolSelection, Rung, Selection
-from geodns.answer.authoritative import MAX_CHAIN
+from geodns.answer import Climb, Judgement, Rung, Selection
+from geodns.answer.authoritative import MAX_CHAIN, Decision
 from geodns.wire import ROOT, RRset, from_text
 from geodns.zone import build, parse_text
 from tests.support.cases import Case, cases
@@ -85,7 +85,7 @@ def test_required_glue_that_does_not_fit_sets_tc() -> None:
 
 def test_of_several_tailored_rrsets_the_longest_scope_counts() -> None:
     """RFC 7871 §7.2.1: the scope of an answer is that of its most closely scoped RRset, 0 without any."""
-    selections: list[Selection | PoolSelection] = [
+    selections: list[Decision] = [
         Selection(RRset(ROOT, 1, 0, ()), None, (), Climb(0, Rung.ECS, length, ())) for length in (8, 24, 16)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Client, Endpoint, Pool, PoolAddress, Snapshot, Steering, WhenAllDown, judge
+from geodns.answer import Client, Endpoint, Pool, PoolAddress, Snapshot, Steering, WhenAllDown, judge, move_words
 from geodns.answer.moves import Comparison, Move, Parts, Question
 from geodns.geo import Spot
 from geodns.geo.weights import AREAS
@@ -134,6 +134,17 @@ def test_what_is_answered_alike_does_not_move(same: str) -> None:
     comparison = Comparison(world(GEO), world(same))
 
     assert [None] == [comparison.move(each) for each in comparison.differing(EXAMPLE)]
+
+
+def test_text_that_gives_way_to_whoami_moves_everyone() -> None:
+    """WHOAMI answers TXT: to put it where text was is another answer for all; where it stays, nothing moves."""
+    text, told = world("www TXT me\n"), world("www 0 WHOAMI\n")
+    move = moved(text, told, rdtype=Type.TXT)
+
+    assert [("", "WHOAMI")] == [(shift.before.by, shift.after.by) for shift in move.shifts]
+    assert any('"about whoever is asking"' in line for line in move_words.lines(move))
+    assert None is Comparison(told, told).move(question("www", Type.TXT))
+    assert ([], [question("www", Type.TXT)]) == Comparison(world(""), told).lone(EXAMPLE, [from_text("www.example.")])
 
 
 def test_questions_of_one_side_are_told_apart() -> None:

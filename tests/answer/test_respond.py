@@ -87,6 +87,16 @@ def test_the_instance_is_named_on_request() -> None:
     assert [] == list(exchange(snapshot_of({"example.": HEAD}), message).options)
 
 
+@pytest.mark.parametrize(("own", "told"), [({"nsid": "n1"}, [b"n1"]), ({"nsid": ""}, []), ({"id_server": ""}, [b"fra1"])])
+def test_nsid_may_have_a_word_of_its_own(own: dict[str, str], told: list[bytes]) -> None:
+    """What NSID says is the identity unless something else, or nothing, is written for it alone."""
+    message = question("ns.example. A")
+    message.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")])
+    snapshot = snapshot_of({"example.": HEAD}, identity="fra1", own_words=own)
+
+    assert told == [option.to_wire() for option in exchange(snapshot, message).options]
+
+
 def test_a_stream_tells_its_idle_timeout() -> None:
     """RFC 7828 §3.2: in units of 100 ms, on request, over TCP only."""
     message = question("ns.example. A")

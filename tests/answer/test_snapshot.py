@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns.answer import Client, Subnet, Trust, lint
-from geodns.geo import FALLBACK, FIRST_RULE, State, parse_place
-from geodns.problem import Severity
+from geodns.answer import Client, Subnet, Trust
+from geodns.geo import FALLBACK, FIRST_RULE, State
 from geodns.wire import ROOT, RRset, Type, from_text, is_subdomain
-from tests.support.world import place, read_zone, snapshot_of, subnet
+from tests.support.world import place, snapshot_of, subnet
 
 ZONE = "$TTL 300\n@ SOA ns.example.net. host.example.net. 1 2 3 4 60\n@ NS ns.example.net.\n"
 ORIGINS = ["example.", "a.example.", "c.b.a.example.", "test."]
@@ -138,26 +137,3 @@ def test_zones_without_variants_need_no_partition() -> None:
     """A plain world compiles to nothing."""
     assert 0 == SNAPSHOT.rule_sets
     assert all(not zone.tailored for zone in SNAPSHOT.zones.values())
-
-
-def test_two_rules_for_the_same_clients_are_pointed_out() -> None:
-    """Of two rules that name the same clients equally well one never wins there: a warning says which."""
-    contents = [read_zone("example.", ZONE + "www A 192.0.2.1\nwww GEO continent:EU A 192.0.2.2\nwww GEO eu A 192.0.2.3\n")]
-
-    [problem] = lint(contents, {"eu": (parse_place("continent:EU"),)})
-
-    assert (Severity.WARNING, "example.zone") == (problem.severity, problem.file)
-    assert "www.example.: GEO continent:EU and GEO eu both name continent:EU; continent:EU wins" == problem.message
-    assert [] == lint(contents, {"eu": (parse_place("country:FR"),)})
-
-
-def test_a_served_child_that_its_served_parent_does_not_delegate_is_told() -> None:
-    """Resolvers that come from the parent would never ask for such a zone: a warning names both and the remedy."""
-    text = "$TTL 300\n@ SOA ns.example.net. h.example.net. 1 2 3 4 60\n@ NS ns.example.net.\n"
-    parent = read_zone("example.", text)
-    delegating = read_zone("example.", text + "child NS ns.example.net.\n")
-    child = read_zone("child.example.", text)
-    found = lint([parent, child], {})
-
-    assert ["zone child.example. is not delegated by example., which is served here too"] == [item.message for item in found]
-    assert [] == lint([delegating, child], {})

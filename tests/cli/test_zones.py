@@ -86,12 +86,12 @@ def test_any_octets_come_back_as_they_were(
 
 
 def test_the_generic_form_has_no_words_of_ours(run: Run) -> None:
-    """With --rfc3597 a server that knows neither GEO nor POOL can load the output."""
+    """With --rfc3597 a server that knows none of GEO, POOL and WHOAMI can load the output."""
     told = run("zone", "show", DEMO, "--rfc3597").out
 
     types = {line.split("\t")[3] for line in told.splitlines()}
-    assert {"TYPE65280", "TYPE65281"} <= types
-    assert set() == {"GEO", "POOL"} & types
+    assert {"TYPE65280", "TYPE65281", "TYPE65282"} <= types
+    assert set() == {"GEO", "POOL", "WHOAMI"} & types
 
 
 def test_the_soa_comes_first_and_the_order_is_stable(run: Run) -> None:

@@ -27,6 +27,7 @@ from geodns.ops.config import (
     Exabgp,
     Exec,
     Expect,
+    Explain,
     Frr,
     Geo,
     Listen,
@@ -362,6 +363,7 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("announce", "bird"): Bird,
     ("announce", "frr"): Frr,
     ("announce", "exec"): Exec,
+    ("explain",): Explain,
     ("pools", "*"): Pool,
     ("pools", "*", "check"): Check,
     ("pools", "*", "endpoints", "*"): Endpoint,
@@ -381,9 +383,10 @@ def entries(document: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, A
     return found
 
 
-WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity"}
+OWN_WORDS = {"nsid", "id_server", "hostname_bind", "version_server", "version_bind"}
+WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity", *OWN_WORDS}
 WITHOUT_DEFAULT |= {"asn", "med", "protocols", "exabgp", "bird", "frr", "exec"}
-"""Keys whose default is that there is nothing, or that some type of check must have."""
+"""Keys whose default is that there is nothing, or what another key says, or that some type of check must have."""
 
 
 def everything_on(text: str) -> str:
@@ -422,7 +425,7 @@ def test_the_example_has_every_table() -> None:
 def test_a_key_is_on_exactly_where_its_default_is_not_empty() -> None:
     """Keys whose default is empty are written but off; all others are on."""
     written = tomllib.loads(EXAMPLE.read_text())
-    for section in ("server", "admin", "log", "geo", "ecs", "catchment", "announce"):
+    for section in ("server", "admin", "log", "geo", "ecs", "catchment", "explain", "announce"):
         defaults = MODELS[section,]().model_dump()
 
         shown = {key for key, value in defaults.items() if value not in ("", (), None) and not isinstance(value, dict)}
@@ -560,7 +563,10 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
         ("[ecs]\ntrusted = []", "did you mean 'trust'?"),
         (f"{ZONE}path = 'z'", "known here: name, file"),
         (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nanswers = []", "did you mean 'answer'?"),
-        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, catchment, pools, announce, zones, expect"),
+        (
+            "[resolver]\nttl = 30",
+            "known here: server, admin, log, geo, regions, ecs, catchment, explain, pools, announce, zones, expect",
+        ),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) -> None:

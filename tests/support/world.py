@@ -14,7 +14,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from geodns.answer import Identity, Pool, Snapshot, Trust, compile_zones, respond
+from geodns.answer import Pool, Snapshot, Trust, compile_zones, identity_of, respond
 from geodns.answer import Steering as PoolSteering
 from geodns.geo import AnycastPrefix, Atlas, Database, Location, Network, Place, Version, parse_place, place_of, prefix_around
 from geodns.geo.layer import Layer, flatten
@@ -70,6 +70,8 @@ class Settings(TypedDict, total=False):
     identity: str
     version: str
     cookie_secrets: tuple[bytes, ...]
+    own_words: Mapping[str, str]
+    told_why: Sequence[str]
     pools: Sequence[Pool]
 
 
@@ -108,9 +110,10 @@ def compiled(zones: Sequence[ZoneContents], **settings: Unpack[Settings]) -> Sna
     empty = [Pool(name, PoolSteering.FAILOVER, (), (), ()) for name in sorted(named - given.keys())]
     served, pools, rule_sets = compile_zones(zones, [*given.values(), *empty], atlas, regions)
     trust = Trust(settings.get("ecs", True), tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0")))))
-    identity = Identity(settings.get("identity", ""), settings.get("version", ""))
+    identity = identity_of(settings.get("identity", ""), settings.get("version", ""), settings.get("own_words"))
     secrets = settings.get("cookie_secrets", ())
-    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets, cookie_secrets=secrets)
+    told_why = tuple(map(ip_network, settings.get("told_why", ())))
+    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets, cookie_secrets=secrets, told_why=told_why)
 
 
 def place(text: str) -> Place:

@@ -12,7 +12,7 @@ import pytest
 from geodns.wire import names
 from geodns.wire.records import COMPRESSIBLE, Class, ExtendedError, Opcode, Option, Rcode, RRset, Type
 
-PRIVATE = {Type.GEO, Type.POOL}
+PRIVATE = {Type.GEO, Type.POOL, Type.WHOAMI}
 OPTIONS = {
     Option.NSID: dns.edns.OptionType.NSID,
     Option.CLIENT_SUBNET: dns.edns.OptionType.ECS,

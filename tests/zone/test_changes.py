@@ -14,7 +14,7 @@ from tests.support.world import read_zone
 HEAD = "@ 60 SOA ns host 1 2 3 4 60\n@ 60 NS ns\nns 60 A 192.0.2.53\nwww 60 A 192.0.2.1\n"
 LINES = (
     "www 60 A 192.0.2.2", "www 60 A 192.0.2.3", "www 30 GEO continent:EU A 192.0.2.4", "www 30 GEO country:DE A 192.0.2.5",
-    "www 60 AAAA 2001:db8::1", "mail 60 MX 10 www", "mail 60 MX 20 www", "a.b 60 TXT x", "app 30 POOL one",
+    "www 60 AAAA 2001:db8::1", "mail 60 MX 10 www", "mail 60 MX 20 www", "a.b 60 TXT x", "app 30 POOL one", "who 0 WHOAMI",
 )  # fmt: skip
 ZONES = st.sets(st.sampled_from(LINES)).map(lambda lines: read_zone("example.", HEAD + "\n".join(sorted(lines)) + "\n"))
 
@@ -49,6 +49,9 @@ def test_the_order_of_a_file_is_no_difference(lines: list[str]) -> None:
         ("www 60 GEO continent:EU A 192.0.2.1", "www 90 GEO continent:EU A 192.0.2.1", (0, 1, 0, ["www.example."])),
         ("a 60 POOL one", "a 60 POOL two", (0, 1, 0, ["a.example."])),
         ("a 60 POOL one", "", (0, 0, 1, ["a.example."])),
+        ("a 0 WHOAMI", "", (0, 0, 1, ["a.example."])),
+        ("a 0 WHOAMI", "a 5 WHOAMI", (0, 1, 0, ["a.example."])),
+        ("a 60 TXT me", "a 0 WHOAMI", (1, 0, 1, ["a.example."])),
         ("", "x.y 60 A 192.0.2.1", (1, 0, 0, ["x.y.example."])),
     ],
 )

@@ -85,6 +85,15 @@ def test_wire_form_is_the_documented_one() -> None:
     assert "app" == records.pool_name(wire(read("POOL", '"app"')))
 
 
+def test_whoami_is_empty_in_every_form() -> None:
+    """WHOAMI has no data: in words, in the generic form and on the wire."""
+    forms = [read("WHOAMI", ""), read("WHOAMI", "\\# 0"), read("TYPE65282", "\\# 0"), dns.rdata.from_wire(IN, 65282, b"", 0, 0)]  # type: ignore[arg-type]
+
+    assert 1 == len(set(forms))
+    assert [("", b"")] * 4 == [(form.to_text(), form.to_wire()) for form in forms]
+    assert "\\# 0" == forms[0].to_generic().to_text().strip()
+
+
 def test_covered_data_in_generic_form_is_understood() -> None:
     """The covered RDATA may be written as RFC 3597 says, known type or not."""
     assert read("GEO", "apac A 192.0.2.1") == read("GEO", "apac A \\# 4 c0000201")
@@ -101,6 +110,8 @@ MALFORMED = [
     ("GEO", "apac A 192.0.2.1 192.0.2.2", "expected EOL"),
     ("POOL", "", "pool's name is missing"),
     ("POOL", "a b", "expected EOL"),
+    ("WHOAMI", "me", "expected EOL"),
+    ("WHOAMI", "\\# 1 00", "malformed"),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import NoReturn, TypeVar
 
 import dns.exception
@@ -12,7 +12,7 @@ import dns.rdatatype
 from pydantic_core import PydanticCustomError
 
 from geodns.geo import selector
-from geodns.geo.address import EMBEDDED
+from geodns.geo.address import embedded_ipv4
 from geodns.geo.countries import CONTINENTS, countries
 from geodns.ops.config._listen import BadListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.wire import names
@@ -113,15 +113,6 @@ def looked_up_network(text: str) -> str:
     if inside := embedded_ipv4(ip_network(network(text))):
         refuse(f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4", f'write the IPv4 network "{inside}"')
     return text
-
-
-def embedded_ipv4(network: IPv4Network | IPv6Network) -> IPv4Network | None:
-    """The IPv4 network that an IPv6 network inside `EMBEDDED` stands for; None for any other network."""
-    for block, before in EMBEDDED.items():
-        if isinstance(network, IPv6Network) and network.subnet_of(block):
-            address = int(network.network_address) >> (96 - before) & 0xFFFF_FFFF
-            return IPv4Network((address, min(network.prefixlen - before, 32)), strict=False)
-    return None
 
 
 def client(text: str) -> str:

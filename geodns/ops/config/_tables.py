@@ -48,6 +48,17 @@ class Server(Table):
     )
     identity: CharacterString = Field(default="", description='This instance\'s name, told by NSID and id.server; "" = not told.')
     version: CharacterString = Field(default="", description='What version.server and version.bind answer; "" = not told.')
+    nsid: CharacterString | None = Field(default=None, description='What NSID tells; left out: identity; "" = nothing.')
+    id_server: CharacterString | None = Field(default=None, description='What id.server tells; left out: identity; "" = refused.')
+    hostname_bind: CharacterString | None = Field(
+        default=None, description='What hostname.bind tells; left out: identity; "" = refused.'
+    )
+    version_server: CharacterString | None = Field(
+        default=None, description='What version.server tells; left out: version; "" = refused.'
+    )
+    version_bind: CharacterString | None = Field(
+        default=None, description='What version.bind tells; left out: version; "" = refused.'
+    )
     state: PathOrNone = Field(default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.')
     state_max_age: float = Field(
         default=600.0, ge=0, le=31_536_000, description="Seconds after which a remembered state of checks is not used at a start."
@@ -181,6 +192,14 @@ class Catchment(Table):
     truncate_ipv6: int = Field(default=48, ge=16, le=48, description="Bits of an IPv6 address that make its network.")
 
 
+class Explain(Table):
+    """Who may be told in a reply why it is what it is."""
+
+    clients: Items[NetworkText] = Field(
+        default=(), description="Senders that get the reason as an extended error where they ask for one; [] = nobody."
+    )
+
+
 class Zone(Table):
     """A zone to serve."""
 
@@ -213,6 +232,7 @@ class Config(Table):
     )
     ecs: Ecs = Field(default_factory=Ecs, description=Ecs.__doc__)
     catchment: Catchment = Field(default_factory=Catchment, description=Catchment.__doc__)
+    explain: Explain = Field(default_factory=Explain, description=Explain.__doc__)
     pools: dict[PoolPartName, Pool] = Field(default_factory=dict, description="Pools of endpoints, by name, for POOL records.")
     announce: Announce = Field(default_factory=Announce, description=Announce.__doc__)
     zones: Items[Zone] = Field(default=(), description="The zones to serve.")

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from geodns.ops.config._announce import Announce, Bird, Exabgp, Exec, Frr
 from geodns.ops.config._judges import shown
 from geodns.ops.config._pools import Check, Endpoint, Pool
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Explain, Geo, Log, NetworkPlace, Server, Zone
 from geodns.ops.toml_lines import KeyPath
 from geodns.problem import Problem
 
@@ -115,6 +115,8 @@ def _table_at(path: KeyPath) -> type[BaseModel]:
             return NetworkPlace
         case ("ecs",):
             return Ecs
+        case ("explain",):
+            return Explain
         case ("pools", _):
             return Pool
         case ("pools", _, "check"):
