@@ -22,6 +22,7 @@ from geodns.ops.metrics import Sample
 log = logging.getLogger("geodns.keeper")
 
 _RENEWED_EVERY = 1.0  # seconds
+_HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
 
@@ -62,14 +63,20 @@ def soft(config: Config) -> float:
 
 
 def gate_status(config: Config) -> dict[str, Any] | None:
-    """What the gate tells; None where none is at work, or what it tells is too old to be true."""
+    """What the gate tells; None where none is at work, and the last one has left nothing announced.
+
+    `alive` is false where the last one is gone, or hangs, and something may still be announced.
+    """
     if not config.announce.is_on:
         return None
     try:
         told = announce.status(config.path(config.server.state))
     except (OSError, ValueError):
         return None
-    return told if told and told["alive"] and told["age"] <= max(10 * config.announce.interval, 15.0) else None
+    if told is None:
+        return None
+    told["alive"] = told["alive"] and told["age"] <= max(10 * config.announce.interval, _HANGS)
+    return told if told["alive"] or any(each["announced"] != "withdrawn" for each in told["prefixes"]) else None
 
 
 def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
@@ -205,7 +212,7 @@ class Announcing:
             return {}
         gate = self.gate
         found: dict[str, list[Sample]] = {
-            "geodns_announce_gate_up": [((), gate is not None)],
+            "geodns_announce_gate_up": [((), bool(gate and gate["alive"]))],
             "geodns_announce_lease_held": [((), not self._trouble)],
         }
         if gate is None:
