@@ -6,7 +6,7 @@ from geodns.answer.compiled import compile_answers
 from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
 from geodns.answer.fastpath import Datagram, matcher, sender
-from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
+from geodns.answer.ladder import LADDER, Attempt, Client, Climb, Rung, Subnet, climb
 from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
 from geodns.answer.pools import (
     ALL_UNKNOWN,
@@ -31,6 +31,7 @@ from geodns.answer.steering import PoolSelection, Steered
 __all__ = [
     "ALL_UNKNOWN",
     "CAPACITY",
+    "LADDER",
     "LATENCIES",
     "QUIET",
     "Asker",

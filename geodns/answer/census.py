@@ -20,12 +20,23 @@ LATENCIES = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3)
 """Upper bounds of the classes in which the time of the general path is counted, in seconds; one more class is above all."""
 
 _TYPES = frozenset(rdtype.name for rdtype in Type) - {"GEO", "POOL"}
-_DECIDED = {Rung.ECS: How.BY_SUBNET, Rung.NET: How.BY_NETWORK, Rung.RESOLVER: How.BY_SENDER, Rung.FALLBACK: How.NOBODY}
+DECIDED = {
+    Rung.ECS: How.BY_SUBNET,
+    Rung.NET: How.BY_NETWORK,
+    Rung.EGRESS: How.BY_EGRESS,
+    Rung.RESOLVER: How.BY_SENDER,
+    Rung.INSTANCE: How.BY_INSTANCE,
+    Rung.FALLBACK: How.NOBODY,
+}
+"""How replies are counted, by who decided, where there was no client subnet."""
+
 _WITH_SUBNET = {
     How.SAME_FOR_ALL: How.SAME_FOR_ALL_WITH_SUBNET,
     How.BY_NETWORK: How.BY_NETWORK_WITH_SUBNET,
     How.BY_SENDER: How.BY_SENDER_WITH_SUBNET,
     How.NOBODY: How.NOBODY_WITH_SUBNET,
+    How.BY_EGRESS: How.BY_EGRESS_WITH_SUBNET,
+    How.BY_INSTANCE: How.BY_INSTANCE_WITH_SUBNET,
 }
 
 
@@ -120,7 +131,7 @@ class Census:
 
 def how_decided(way: Climb | None, client: Client) -> How:
     """Who decided, and whether there was a client subnet."""
-    how = How.SAME_FOR_ALL if way is None or way is EVERYONE else _DECIDED[way.rung]
+    how = How.SAME_FOR_ALL if way is None or way is EVERYONE else DECIDED[way.rung]
     if client.subnet_verdict is Subnet.ABSENT or client.subnet_verdict is Subnet.DISABLED:
         return how
     return _WITH_SUBNET.get(how, how)

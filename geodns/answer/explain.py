@@ -10,7 +10,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from geodns.answer.authoritative import Judgement, Selection, judge
-from geodns.answer.ladder import Attempt, Client, Rung, Subnet
+from geodns.answer.ladder import LADDER, Attempt, Client, Rung, Subnet
 from geodns.answer.pools import QUIET, Moment
 from geodns.answer.respond import encode
 from geodns.answer.snapshot import Snapshot
@@ -85,8 +85,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
     last = response.answer[-1] if response.answer else None
     ttl = last.ttl if last else response.authority[0].ttl if response.authority else None
     deciding = _deciding(judgement)
-    place = client.subnet or client.source
-    located = snapshot.atlas.locate(place) if place else None
+    located = _located(snapshot.atlas, client, deciding)
     location = located.location if located else Location()
     return Explanation(
         question={"name": to_text(name), "type": type_text(rdtype), "class": "IN"},
@@ -116,6 +115,14 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
 def _deciding(judgement: Judgement) -> Selection | PoolSelection | None:
     """The selection that made the answer's last RRset, or else the last one."""
     return judgement.selections[-1] if judgement.selections else None
+
+
+def _located(atlas: Atlas, client: Client, deciding: Selection | PoolSelection | None) -> Located | None:
+    """Where the client is; where a map or this instance's place decided in its stead, what that says."""
+    if deciding and deciding.climb.rung in {Rung.EGRESS, Rung.INSTANCE}:
+        return deciding.climb.attempts[-1].located(atlas)
+    place = client.subnet or client.source
+    return atlas.locate(place) if place else None
 
 
 def _location(location: Location) -> dict[str, object]:
@@ -148,18 +155,27 @@ def _reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Select
         return pool_reason(deciding)
     if deciding.rule is None:
         return _fallback_reason(deciding, atlas)
-    place = deciding.climb.attempts[-1].place
-    best = winner(deciding.rules, place, atlas.locate(place))
+    attempt = deciding.climb.attempts[-1]
+    best = winner(deciding.rules, attempt.place, attempt.located(atlas))
     through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
-    whose = "the client subnet" if place == client.subnet else "the sender's address"
-    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
+    return f"{deciding.rule.name}{through} is the most specific rule that names {_whom(attempt, client)}"
+
+
+def _whom(attempt: Attempt, client: Client) -> str:
+    """Whose place decided."""
+    if attempt.place is None:
+        return "this instance's place"
+    if attempt.rung is Rung.EGRESS:
+        return f"the resolver behind {attempt.place}, the sender's address"
+    whose = "the client subnet" if attempt.place == client.subnet else "the sender's address"
+    return f"{attempt.place}, {whose}"
 
 
 def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
     attempts = selection.climb.attempts
     if attempts and attempts[-1].decided:
-        place = attempts[-1].place
-        return f"{place} is located ({_words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
+        who = attempts[-1].place or "this instance"
+        return f"{who} is located ({_words(attempts[-1].located(atlas).location)}) but no rule names it: the plain records answer"
     if attempts:
         return "no address asked has a usable location: the plain records answer"
     return "nothing is known of the client: the plain records answer"
@@ -169,6 +185,8 @@ def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Aske
     steps = [client.subnet_verdict.value + (f": {asker.subnet}" if client.subnet else "")]
     if client.source:
         steps.append(f"the sender is {client.source}")
+    if snapshot.ladder != LADDER:
+        steps.append(f"the ladder is of the config (geo.ladder): {', '.join(snapshot.ladder)}")
     steps += map(str, judgement.steps)
     for selection in judgement.selections:
         steps += _selection_steps(snapshot.atlas, selection, client)
@@ -192,7 +210,7 @@ def _selection_steps(atlas: Atlas, selection: Selection | PoolSelection, client:
         steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
     located = None
     for attempt in selection.climb.attempts:
-        located = atlas.locate(attempt.place)
+        located = attempt.located(atlas)
         steps.append(_attempt(attempt, located))
         if attempt.decided and isinstance(selection, Selection):
             steps += _rules(selection, attempt, located)
@@ -213,11 +231,13 @@ def _selection_steps(atlas: Atlas, selection: Selection | PoolSelection, client:
 
 def _attempt(attempt: Attempt, located: Located) -> str:
     words = _words(located.location, located.sources)
-    match attempt.state:
-        case State.LOCATED:
-            return f"rung {attempt.rung} decides: {attempt.place} is in {located.network}: {words}"
-        case _:
-            return f"rung {attempt.rung} is passed over: {attempt.place} {_why(located)}"
+    if attempt.state is not State.LOCATED:
+        return f"rung {attempt.rung} is passed over: {attempt.place} {_why(located)}"
+    if attempt.place is None:
+        return f"rung {attempt.rung} decides: routing brought the query here, so this instance's place counts: {words}"
+    if attempt.rung is Rung.EGRESS:
+        return f"rung {attempt.rung} decides: {attempt.place} is a resolver's: {located.why}: {words}"
+    return f"rung {attempt.rung} decides: {attempt.place} is in {located.network}: {words}"
 
 
 def _why(located: Located) -> str:

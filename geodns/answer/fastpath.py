@@ -10,13 +10,15 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from geodns.answer.census import Census
+from geodns.answer.census import DECIDED, Census
 from geodns.answer.compiled import Compiled, Owner
+from geodns.answer.ladder import Client, Rung, climb, rungs_of
 from geodns.answer.ledger import How
 from geodns.answer.pools import Draw, first_ticket
 from geodns.answer.prepared import Choice, Entry, Everyone, Prepared, Steering, Variant
 from geodns.answer.snapshot import Snapshot
-from geodns.geo import FALLBACK, STICKY_LENGTH, Place, State, network_number, place_of
+from geodns.answer.steering import network_of
+from geodns.geo import FALLBACK, STICKY_LENGTH, Partition, Place, State, network_number, place_of
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import DO, OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
@@ -66,7 +68,7 @@ def matcher(snapshot: Snapshot, compiled: Compiled, census: Census, general: Dat
 def _datagram(rest: _Rest) -> Datagram:
     """The hot function, with all it needs in its closure: an attribute look-up less for each use."""
     find_entry, find_head, find_shape = rest.compiled.entries.get, rest.heads.get, rest.shapes.get
-    missing, unmatched, by_source, by_other, picked = rest.missing, rest.unmatched, rest.by_source, rest.by_other, rest.picked
+    missing, unmatched, by_source, by_other, picked = rest.missing, rest.unmatched, rest.asked, rest.by_other, rest.picked
     believes, believes_all, join, number_of = rest.believes, rest.snapshot.trust.believes_all, b"".join, int.from_bytes
     bisect, tally, scoped = bisect_right, rest.census.tally, rest.census.scopes[4]
 
@@ -120,6 +122,10 @@ class _Rest:
         self.heads: dict[bytes, int] = {}
         self.shapes: dict[bytes, Shape] = {}
         self.senders: dict[bytes, bool] = {}
+        rungs = rungs_of(snapshot.ladder, snapshot.atlas)
+        self.rungs = tuple(rung for rung in rungs if rung is not Rung.ECS)
+        self.asks_subnet_first = Rung.ECS not in rungs[1:]
+        self.asked = self.by_source if self.rungs == (Rung.RESOLVER,) else self.by_ladder
 
     def unmatched(self, octets: bytes, source: bytes) -> bytes | None:
         """Learn what was not known about a query's header or OPT record, refuse names of no zone, else the general path."""
@@ -176,7 +182,9 @@ class _Rest:
         key = {0: wishes, Option.CLIENT_SUBNET: wishes[:_SUBNET_AT], Option.COOKIE: wishes[:_COOKIE_AT]}.get(code)
         if key is None or length != 4 + size:
             return
-        _remember(self.shapes, key, self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet))
+        shape = self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet)
+        if self.asks_subnet_first or shape.version <= 0:
+            _remember(self.shapes, key, shape)
 
     def _shape_of(self, octets: int, do: int, subnet: ClientSubnet | None) -> Shape:
         bits = 8 * len(subnet.octets) if subnet else 0
@@ -185,7 +193,7 @@ class _Rest:
             return Shape(0, octets, 0, mask, self._opt(do, []), self._opt(do, _NOT_SERVED), _NO_SCOPE, 0)
         echo = (int(Option.CLIENT_SUBNET), subnet.option(0))
         cut = -1 - len(subnet.octets)  # SCOPE and ADDRESS follow
-        version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length else -1
+        version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length and self.snapshot.trust.asked else -1
         reply, refusal = self._opt(do, [echo])[:cut], self._opt(do, [*_NOT_SERVED, echo])[:cut]
         return Shape(version, octets, subnet.bits - bits, mask, reply, refusal, _SCOPES, 1)
 
@@ -217,6 +225,20 @@ class _Rest:
             if outcome != _ANYCAST:
                 return entry[0], entry[1], entry[2] + _NOBODY + echoed
         return self._by_any_source(entry, source, echoed, before)
+
+    def by_ladder(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
+        """As `by_source` where other rungs may decide than the sender's own location: the very ladder of the general path."""
+        partition = entry[3][8] if entry[3] else None
+        if entry[3] is None or not isinstance(partition, Partition):
+            return self._by_any_source(entry, source, echoed, before)
+        client = Client(sender(source))
+        way = climb(partition, client, self.rungs)
+        if before == _ANYCAST or any(attempt.state is State.ANYCAST for attempt in way.attempts):
+            self.census.tally[self.census.anycast] += 1
+        variant = entry[3][7][way.outcome]
+        chosen = variant.pick(self.draw, network_of(way, client)) if isinstance(variant, Choice) else variant
+        heads, tail, counter = chosen or entry[:3]
+        return heads, tail, counter + DECIDED[way.rung] + echoed
 
     def _by_any_source(self, entry: Entry, source: bytes, echoed: int, before: int) -> Prepared:
         steering = entry[3]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from geodns.answer.ladder import Client, Subnet
+from geodns.answer.ladder import LADDER, Client, Rung, Subnet
 from geodns.answer.pools import Pool
 from geodns.answer.steering import Steered, policies, steer
 from geodns.geo import (
@@ -55,10 +55,11 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose client subnet is believed."""
+    """Whose client subnet is believed, and whether any is asked at all."""
 
     enabled: bool = True
     networks: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    asked: bool = True
 
     def client(self, source: Place | None, subnet: ClientSubnet | None) -> Client:
         """Who asks, given the sender's address and the option; an unknown sender (None) is taken for a trusted one."""
@@ -68,6 +69,8 @@ class Trust:
             return Client(source, None, Subnet.DISABLED)
         if not subnet.source_prefix_length:
             return Client(source, None, Subnet.WITHHELD)
+        if not self.asked:
+            return Client(source, None, Subnet.UNASKED)
         if source is not None and not self.believes(source):
             return Client(source, None, Subnet.UNTRUSTED)
         return Client(source, place_of(4 if subnet.family == 1 else 6, subnet.address), Subnet.USED)
@@ -106,6 +109,7 @@ class Snapshot:
     payload_size: int = SERVER_PAYLOAD_SIZE
     tcp_idle_timeout: float = 10.0
     rule_sets: int = 0
+    ladder: tuple[Rung, ...] = LADDER
 
     def zone_of(self, name: Name, rdtype: int) -> Zone | None:
         """The zone that answers for a name: the longest match; DS is the parent's to answer (RFC 4035 §3.1.4.1)."""

@@ -25,6 +25,10 @@ _RUNGS = {
     answer.How.BY_SENDER_WITH_SUBNET: "resolver",
     answer.How.NOBODY: "fallback",
     answer.How.NOBODY_WITH_SUBNET: "fallback",
+    answer.How.BY_EGRESS: "egress",
+    answer.How.BY_EGRESS_WITH_SUBNET: "egress",
+    answer.How.BY_INSTANCE: "instance",
+    answer.How.BY_INSTANCE_WITH_SUBNET: "instance",
 }
 _SUBNETS = {
     answer.How.SAME_FOR_ALL_WITH_SUBNET: "not_needed",
@@ -32,6 +36,8 @@ _SUBNETS = {
     answer.How.BY_NETWORK_WITH_SUBNET: "used",
     answer.How.BY_SENDER_WITH_SUBNET: "passed_over",
     answer.How.NOBODY_WITH_SUBNET: "passed_over",
+    answer.How.BY_EGRESS_WITH_SUBNET: "passed_over",
+    answer.How.BY_INSTANCE_WITH_SUBNET: "passed_over",
 }
 
 

@@ -16,7 +16,7 @@ import dns.rdatatype
 from geodns import answer, geo, wire, zone
 from geodns.daemon import pooling
 from geodns.daemon.parsing import load_zones
-from geodns.geo import anycast, database
+from geodns.geo import anycast, database, egress
 from geodns.ops import config as configuration
 from geodns.ops import toml_lines
 from geodns.ops.config import Config
@@ -113,7 +113,8 @@ def _compile(
     config: Config, contents: list[zone.ZoneContents], atlas: geo.Atlas, regions: dict[str, tuple[geo.PlaceSelector, ...]]
 ) -> answer.Snapshot:
     zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
-    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
+    ladder = tuple(map(answer.Rung, config.geo.ladder))
+    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)), answer.Rung.ECS in ladder)
     identity = answer.Identity(config.server.identity, config.server.version)
     limits = config.server
     return answer.Snapshot(
@@ -125,6 +126,7 @@ def _compile(
         payload_size=limits.udp_payload_size,
         tcp_idle_timeout=limits.tcp_idle_timeout,
         rule_sets=rule_sets,
+        ladder=ladder,
     )
 
 
@@ -134,7 +136,7 @@ def unusable(error: geo.BadDatabase) -> Problem:
 
 
 def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
-    """Open the databases and anycast lists of a configuration; what is wrong with them is added to `problems`."""
+    """Open the databases, anycast lists and egress maps of a configuration; what is wrong with them is added to `problems`."""
     databases, found = geo.open_all([(str(config.path(text)), config.path(text)) for text in config.geo.databases])
     problems += found
     prefixes = list(anycast.shipped())
@@ -142,9 +144,12 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
         listed, found = anycast.read(config.path(text))
         prefixes += listed
         problems += found
+    mapped, found = egress.read_all([config.path(text) for text in config.geo.egress])
+    problems += found
     networks = {ip_network(text): geo.Location(**place.model_dump()) for text, place in config.geo.networks.items()}
     sources: list[database.Database] = list(databases) or [geo.embedded()]
-    return geo.Atlas(sources, networks, prefixes)
+    here = geo.Location(**config.server.place.model_dump()) if config.server.anycast and config.server.place else None
+    return geo.Atlas(sources, networks, prefixes, mapped, here)
 
 
 def _load_zones(

@@ -31,6 +31,9 @@ class Location:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value not in ("", None) and value is not False}
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.known().items())
+
 
 PLACE_ATTRIBUTES = ("continent", "country", "subdivision", "city", "latitude", "longitude")
 

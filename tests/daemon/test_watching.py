@@ -11,6 +11,7 @@ CONFIG = """
 admin.token_file = "token"
 geo.databases = ["places.mmdb", "/elsewhere/asn.mmdb"]
 geo.anycast = ["anycast.txt"]
+geo.egress = ["egress.txt"]
 [pools.app.check]
 type = "https"
 ca_file = "ca.pem"
@@ -34,6 +35,16 @@ def test_everything_that_a_reload_reads_is_watched(tmp_path: Path) -> None:
     path.write_text(CONFIG)
     (tmp_path / "a.zone").write_text("$INCLUDE hosts\n")
     found = watched_files(path, configuration.load(path))
-    expected = ("geodns.toml", "a.zone", "hosts", "places.mmdb", "/elsewhere/asn.mmdb", "anycast.txt", "ca.pem", "token")
+    expected = (
+        "geodns.toml",
+        "a.zone",
+        "hosts",
+        "places.mmdb",
+        "/elsewhere/asn.mmdb",
+        "anycast.txt",
+        "egress.txt",
+        "ca.pem",
+        "token",
+    )
 
     assert tuple(tmp_path / name for name in expected) == found

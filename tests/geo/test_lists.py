@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from geodns.geo.lists import BadLine, cells_of, date_in_name, date_of, lines_of, network_of, shown
 from geodns.problem import Problem
 
-NETWORKS = st.builds(IPv4Network, st.tuples(st.integers(0, 2**32 - 1), st.integers(8, 32)), st.just(False)) | st.builds(
-    IPv6Network, st.tuples(st.integers(0, 2**128 - 1), st.integers(16, 128)), st.just(False)
+NETWORKS = st.builds(
+    lambda address, length: ip_network((address, length), strict=False), st.integers(0, 2**32 - 1), st.integers(8, 32)
+) | st.builds(
+    lambda address, length: ip_network((address.to_bytes(16, "big"), length), strict=False),
+    st.integers(0, 2**128 - 1),
+    st.integers(16, 128),
 )
 
 

@@ -3,7 +3,7 @@
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, InstancePlace, Log, NetworkPlace, Server, Zone
 
 __all__ = [
     "Admin",
@@ -14,6 +14,7 @@ __all__ = [
     "Endpoint",
     "Expect",
     "Geo",
+    "InstancePlace",
     "Listen",
     "Log",
     "NetworkPlace",

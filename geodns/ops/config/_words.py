@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from geodns.ops.config._judges import shown
 from geodns.ops.config._pools import Check, Endpoint, Pool
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, InstancePlace, Log, NetworkPlace, Server, Zone
 from geodns.ops.toml_lines import KeyPath
 from geodns.problem import Problem
 
@@ -104,6 +104,8 @@ def _table_at(path: KeyPath) -> type[BaseModel]:
     match path:
         case ("server",):
             return Server
+        case ("server", "place"):
+            return InstancePlace
         case ("admin",):
             return Admin
         case ("log",):
