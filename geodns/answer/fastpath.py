@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from geodns.answer.census import DECIDED, Census
+from geodns.answer.census import DECIDED, Census, anycast_of
 from geodns.answer.compiled import Compiled, Owner
 from geodns.answer.ladder import Client, Rung, climb, rungs_of
 from geodns.answer.ledger import How
@@ -90,7 +90,7 @@ def _datagram(rest: _Rest) -> Datagram:
         if not steering:
             tally[counter + echoed] += 1
             return join((octets[:2], heads[head], question, tail, reply, scopes[0], wishes[16:] if version else b""))
-        chosen, scope, outcome = None, 0, 0
+        chosen, scope, outcome, address = None, 0, 0, 0
         if version == 4 and steering[0] and (believes_all or believes(source)):
             starts, top, above, classes, outcomes, pages, lengths, variants, _, plain = steering
             address = number_of(wishes[16:], "big") << shift
@@ -99,8 +99,8 @@ def _datagram(rest: _Rest) -> Datagram:
             chosen = variants[outcome] if plain else picked(steering, Place(4, address), outcome, scope)
             tally[scoped + scope] += 1
         elif version > 0 and (believes_all or believes(source)):
-            chosen, scope = by_other(steering, version, number_of(wishes[16:], "big") << shift)
-        heads, tail, counter = chosen or by_source(entry, source, echoed, outcome)  # type: ignore[misc]  # plain: there is no choice
+            chosen, scope, outcome = by_other(steering, version, address := number_of(wishes[16:], "big") << shift)
+        heads, tail, counter = chosen or by_source(entry, source, echoed, outcome, version, address)  # type: ignore[misc]  # no choice
         tally[counter + 2 if chosen else counter] += 1
         return join((octets[:2], heads[head], question, tail, reply, scopes[scope], wishes[16:] if version else b""))
 
@@ -209,10 +209,13 @@ class _Rest:
             _remember(self.senders, key, known)
         return known
 
-    def by_source(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
+    def by_source(
+        self, entry: Entry, source: bytes, echoed: int, before: int = 0, version: int = 0, address: int = 0
+    ) -> Prepared:
         """The reply for the sender's own address, with the counter of who decided: the sender, a network of the operator, nobody.
 
-        `before` is the outcome of a client subnet that was looked at in vain. Nearly always it is IPv4, and located.
+        `before` is the outcome of a client subnet that was looked at in vain, then its version and address. Nearly always the
+        sender is IPv4, and located.
         """
         starts, top, above, classes, outcomes, _, _, variants, _, plain = entry[3]  # type: ignore[misc]  # it differs by client
         if plain and len(source) == 16 and before != _ANYCAST:
@@ -224,30 +227,35 @@ class _Rest:
                 return chosen[0], chosen[1], chosen[2] + _BY_SENDER + echoed
             if outcome != _ANYCAST:
                 return entry[0], entry[1], entry[2] + _NOBODY + echoed
-        return self._by_any_source(entry, source, echoed, before)
+        return self._by_any_source(entry, source, echoed, _passed(before, version, address))
 
-    def by_ladder(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
+    def by_ladder(
+        self, entry: Entry, source: bytes, echoed: int, before: int = 0, version: int = 0, address: int = 0
+    ) -> Prepared:
         """As `by_source` where other rungs may decide than the sender's own location: the very ladder of the general path."""
-        partition = entry[3][8] if entry[3] else None
+        partition, passed = entry[3][8] if entry[3] else None, _passed(before, version, address)
         if entry[3] is None or not isinstance(partition, Partition):
-            return self._by_any_source(entry, source, echoed, before)
+            return self._by_any_source(entry, source, echoed, passed)
         client = Client(sender(source))
         way = climb(partition, client, self.rungs)
-        if before == _ANYCAST or any(attempt.state is State.ANYCAST for attempt in way.attempts):
-            self.census.tally[self.census.anycast] += 1
+        passed += anycast_of(way)
+        if passed:
+            self.census.note_anycast(passed)
         variant = entry[3][7][way.outcome]
         chosen = variant.pick(self.draw, network_of(way, client)) if isinstance(variant, Choice) else variant
         heads, tail, counter = chosen or entry[:3]
         return heads, tail, counter + DECIDED[way.rung] + echoed
 
-    def _by_any_source(self, entry: Entry, source: bytes, echoed: int, before: int) -> Prepared:
+    def _by_any_source(self, entry: Entry, source: bytes, echoed: int, passed: list[Place]) -> Prepared:
         steering = entry[3]
         if steering is None:
             raise AssertionError("only what differs by client is asked for by its sender")
         partition, place = steering[8], sender(source)
         outcome, scope = partition.find(place)
-        if outcome == _ANYCAST or before == _ANYCAST:
-            self.census.tally[self.census.anycast] += 1
+        if outcome == _ANYCAST:
+            passed.append(place)
+        if passed:
+            self.census.note_anycast(passed)
         if isinstance(partition, Everyone):
             heads, tail, counter = self._by_nobody(entry, place)
             return heads, tail, counter + echoed
@@ -261,16 +269,14 @@ class _Rest:
         fallback = steering[7][FALLBACK] if steering else None
         return self._pick(fallback, place, STICKY_LENGTH[place.version] + place.embedded_bits) or entry[:3]
 
-    def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int]:
-        """The variant for a client subnet that is not looked up as IPv4, None if its location cannot be used, and its scope."""
+    def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int, int]:
+        """For a client subnet that is not looked up as IPv4 its variant, None if its location cannot be used; scope, outcome."""
         partition, place = steering[8], place_of(4 if version == 4 else 6, address)
         outcome, scope = partition.find(place)
         self.census.tally[self.census.scopes[version] + scope] += 1
         if isinstance(partition, Everyone):
-            return None, 0  # the same for everybody, or by the sender's network
-        if outcome == _ANYCAST:
-            self.census.tally[self.census.anycast] += 1
-        return self.picked(steering, place, outcome, scope), scope
+            return None, 0, 0  # the same for everybody, or by the sender's network
+        return self.picked(steering, place, outcome, scope), scope, outcome
 
     def picked(self, steering: Steering, place: Place, outcome: int, scope: int) -> Prepared | None:
         """The reply of an outcome, with all that may be in the way: a choice among several, a network of the operator."""
@@ -331,6 +337,11 @@ class _Rest:
                 return at + 1 == size
             at += name[at] + 1
         return False
+
+
+def _passed(outcome: int, version: int, address: int) -> list[Place]:
+    """The client subnet's address if it is anycast, and so passed over."""
+    return [place_of(4 if version == 4 else 6, address)] if outcome == _ANYCAST else []
 
 
 def _remember(memo: dict[bytes, Known], key: bytes, value: Known) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from geodns import answer, server
+from geodns import answer, geo, server
 from geodns.daemon import gates, sampling
 from geodns.daemon.observing import Observer
 from geodns.ops.metrics import Histogram, Sample
@@ -139,6 +140,9 @@ class _Found:
                 if count
             ],
             "geodns_anycast_clients_total": [((), self.single["anycast",])],
+            "geodns_anycast_hits_total": [
+                ((labels[1],), count) for labels, count in self.single.items() if labels[0] == "anycast_source"
+            ],
             "geodns_client_subnet_scope": [
                 ((family,), _histogram(enumerate(self.runs["scope", family]), bounds)) for family, bounds in _SCOPE_BOUNDS.items()
             ],
@@ -170,6 +174,17 @@ class _Found:
         unknown = sum(each.times for each in self.replies if each.rcode == "NOTIMP" and not each.rdtype)
         every = sum(each.times for each in self.replies)
         return [(("QUERY",), every - notify - unknown), (("NOTIFY",), notify), (("other",), unknown)]
+
+
+def list_samples(atlas: geo.Atlas) -> dict[str, list[Sample]]:
+    """How many prefixes each list of anycast and each map of egress has, and of when it is."""
+    found: dict[str, list[Sample]] = {}
+    for kind, lists in (("anycast", atlas.anycast_lists()), ("egress", atlas.egress_maps())):
+        found[f"geodns_{kind}_prefixes"] = [((source,), count) for source, _, count in lists]
+        found[f"geodns_{kind}_list_timestamp_seconds"] = [
+            ((source,), datetime.fromisoformat(as_of).replace(tzinfo=UTC).timestamp()) for source, as_of, _ in lists if as_of
+        ]
+    return found
 
 
 def _summed(counted: Iterable[tuple[tuple[str, ...], int]]) -> list[Sample]:

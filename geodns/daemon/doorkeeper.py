@@ -22,7 +22,7 @@ import dns.rdatatype
 import geodns
 from geodns import answer, server, wire
 from geodns.daemon import gates, loading, pooling, report
-from geodns.daemon.counting import Counts
+from geodns.daemon.counting import Counts, list_samples
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
 from geodns.daemon.watching import watched_files, written_since
@@ -529,16 +529,16 @@ class Doorkeeper:
         }
 
     def _data_samples(self) -> dict[str, list[Sample]]:
-        """Zones and databases."""
+        """Zones, databases, lists and maps."""
+        atlas = self.loaded.snapshot.atlas
         zones = [(wire.to_text(zone.contents.origin), zone.contents) for zone in self.loaded.snapshot.zones.values()]
         return {
             "geodns_zone_serial": [((name,), zone.serial) for name, zone in zones],
             "geodns_zone_records": [((name,), zone.record_count) for name, zone in zones],
             "geodns_database_build_timestamp_seconds": [
-                ((database.name,), database.built)
-                for database in self.loaded.snapshot.atlas.databases
-                if database.built is not None
+                ((database.name,), database.built) for database in atlas.databases if database.built is not None
             ],
+            **list_samples(atlas),
         }
 
     def _pool_samples(self) -> dict[str, list[Sample]]:

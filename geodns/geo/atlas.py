@@ -152,6 +152,22 @@ class Atlas:
         location = _with_point(location, sources)
         return Located(location, _EVERYWHERE, State.LOCATED, "this instance's own place", sources)
 
+    @property
+    def anycast_sources(self) -> list[str]:
+        """Who may say of an address that it is anycast: lists, as `AnycastPrefix` names them, and databases."""
+        return [*dict.fromkeys(prefix.source for prefix in self.anycast), *(database.name for database in self.databases)]
+
+    def anycast_source(self, place: Place) -> str:
+        """Who says of an anycast address that it is, the longest prefix of a list first; "" if nobody does."""
+        number, _ = self._anycast.find(place)
+        return self.anycast[number - 1].source if number else self.locate(place).sources.get("anycast", "")
+
+    def anycast_lists(self) -> list[tuple[str, str, int]]:
+        """Each list of anycast prefixes: its source, the newest date in it, "" without one, and how many prefixes are from it."""
+        counts = Counter(prefix.source for prefix in self.anycast)
+        newest = {source: max(prefix.as_of for prefix in self.anycast if prefix.source == source) for source in counts}
+        return [(source, newest[source], count) for source, count in counts.items()]
+
     def egress_maps(self) -> list[tuple[str, str, int]]:
         """Path and date of each map of resolvers' egress, and how many prefixes are from it."""
         return [(*each, count) for each, count in Counter((prefix.source, prefix.as_of) for prefix in self.egress).items()]

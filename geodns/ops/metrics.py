@@ -74,6 +74,7 @@ _FAMILIES = (
         "geodns_client_subnet_scope", Kind.HISTOGRAM, "SCOPE PREFIX-LENGTH of replies to client subnets, in bits.", ("family",)
     ),
     Family("geodns_anycast_clients_total", Kind.COUNTER, "Queries whose client's address is anycast, so has no location."),
+    Family("geodns_anycast_hits_total", Kind.COUNTER, "Anycast addresses of clients, by who says that they are.", ("source",)),
     Family("geodns_general_path_seconds", Kind.HISTOGRAM, "Time to answer one message off the fast path."),
     Family("geodns_udp_batch_size", Kind.HISTOGRAM, "Datagrams taken from the kernel at once."),
     Family("geodns_udp_kernel_drops_total", Kind.COUNTER, "Datagrams lost because a receive buffer was full."),
@@ -113,6 +114,10 @@ _FAMILIES = (
     Family("geodns_zone_serial", Kind.GAUGE, "Serial of the zone's SOA record.", ("zone",)),
     Family("geodns_zone_records", Kind.GAUGE, "Resource records of the zone.", ("zone",)),
     Family("geodns_database_build_timestamp_seconds", Kind.GAUGE, "When the database was built, in Unix time.", ("database",)),
+    Family("geodns_anycast_prefixes", Kind.GAUGE, "Prefixes known to be anycast, by list.", ("source",)),
+    Family("geodns_anycast_list_timestamp_seconds", Kind.GAUGE, "Date of a list of anycast prefixes, in Unix time.", ("source",)),
+    Family("geodns_egress_prefixes", Kind.GAUGE, "Prefixes from which resolvers ask, by map.", ("source",)),
+    Family("geodns_egress_list_timestamp_seconds", Kind.GAUGE, "Date of a map of resolvers' egress, in Unix time.", ("source",)),
     Family("geodns_state_unwritten", Kind.GAUGE, "1 while what must survive a restart could not be written, else 0."),
     Family("geodns_pool_degraded", Kind.GAUGE, "1 while a pool answers otherwise than it would in full health.", ("pool",)),
     Family("geodns_check_up", Kind.GAUGE, "1 if the health check holds the address to be up, else 0.", _ADDRESS),

@@ -287,8 +287,8 @@ def rungs_counted(census: Census) -> Counter[str]:
     for labels, count in zip(census.ledger.names, census.tally, strict=True):
         if labels[0] == "reply":
             counted[How(int(labels[-1])).name] += count
-        elif labels[0] == "anycast":
-            counted["anycast"] += count
+        elif labels[0] in {"anycast", "anycast_source"}:
+            counted[" ".join(labels)] += count
     return +counted
 
 
