@@ -6,9 +6,10 @@ or hands it to the general path. A property test says so for random zones, names
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from geodns.answer.census import DECIDED, Census, anycast_of
 from geodns.answer.compiled import Compiled, Owner
@@ -19,6 +20,7 @@ from geodns.answer.prepared import Choice, Entry, Everyone, Prepared, Steering, 
 from geodns.answer.snapshot import Snapshot
 from geodns.answer.steering import network_of
 from geodns.geo import FALLBACK, STICKY_LENGTH, Partition, Place, State, network_number, place_of
+from geodns.geo.partition import FamilyCells
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import DO, OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
@@ -26,6 +28,13 @@ from geodns.wire.query import HEADER, HEADER_SIZE, OPCODE_MASK, QR, RD
 
 Datagram = Callable[[bytes, bytes], bytes | None]
 """Answers one datagram: octets and raw socket address of its sender to a reply, or None for silence."""
+
+_Numbers: TypeAlias = "array[int]"
+Asked = tuple[_Numbers, _Numbers, int, _Numbers, _Numbers, int]
+"""A look-up for a sender of IPv4: `starts`, `top`, `shift`, `classes` and `outcomes` as in `Steering`, and who decides by it."""
+
+Plan = tuple[FamilyCells | None, list[Asked], int, int]
+"""Which networks the operator has named; what is asked of all other senders; the outcome, and who decides, where that fails."""
 
 Known = TypeVar("Known")
 _BOUND = 4096  # distinct headers, OPT records, senders remembered: more than honest clients make
@@ -123,6 +132,7 @@ class _Rest:
         self.shapes: dict[bytes, Shape] = {}
         self.senders: dict[bytes, bool] = {}
         rungs = rungs_of(snapshot.ladder, snapshot.atlas)
+        self.plans: dict[int, Plan] = {}
         self.rungs = tuple(rung for rung in rungs if rung is not Rung.ECS)
         self.asks_subnet_first = Rung.ECS not in rungs[1:]
         self.asked = self.by_source if self.rungs == (Rung.RESOLVER,) else self.by_ladder
@@ -232,8 +242,46 @@ class _Rest:
     def by_ladder(
         self, entry: Entry, source: bytes, echoed: int, before: int = 0, version: int = 0, address: int = 0
     ) -> Prepared:
-        """As `by_source` where other rungs may decide than the sender's own location: the very ladder of the general path."""
-        partition, passed = entry[3][8] if entry[3] else None, _passed(before, version, address)
+        """As `by_source` where other rungs may decide than the sender's own location. Nearly always the sender is IPv4."""
+        variants, partition = entry[3][7:9]  # type: ignore[index]  # it differs by client
+        if len(source) != 16 or before == _ANYCAST or not isinstance(partition, Partition):
+            return self._by_any_rung(entry, source, echoed, _passed(before, version, address))
+        named, asked, outcome, how = self.plans.get(id(partition)) or self._plan(partition)
+        number = int.from_bytes(source[4:8], "big")
+        if named and named.find(number).outcome:
+            return self._by_any_rung(entry, source, echoed, [])
+        for starts, top, above, classes, outcomes, decides in asked:
+            found = outcomes[classes[bisect_right(starts, number, top[number >> above], top[(number >> above) + 1]) - 1]]
+            if found >= FALLBACK:
+                outcome, how = found, decides
+                break
+            if found == _ANYCAST:
+                return self._by_any_rung(entry, source, echoed, [])
+        chosen = variants[outcome]
+        if isinstance(chosen, tuple):
+            return chosen[0], chosen[1], chosen[2] + how + echoed
+        return self._by_any_rung(entry, source, echoed, [])
+
+    def _plan(self, partition: Partition) -> Plan:
+        """What is looked up for a sender of IPv4, and what is left when that tells no place; partitions live as long as this."""
+        asked: list[Asked] = []
+        outcome, how = FALLBACK, _NOBODY
+        for rung in self.rungs:
+            if rung is Rung.INSTANCE and partition.instance is not None:
+                outcome, how = partition.instance, int(How.BY_INSTANCE)
+                break
+            cut = partition.egress if rung is Rung.EGRESS else partition
+            if cut:
+                prefixes = cut.ipv4.prefixes
+                where = prefixes.starts, prefixes.top, prefixes.shift, prefixes.classes
+                asked.append((*where, cut.ipv4.outcomes, int(DECIDED[rung])))
+        named = partition.named[0] if partition.named and asked else None
+        plan = self.plans[id(partition)] = (named, asked, outcome, how)
+        return plan
+
+    def _by_any_rung(self, entry: Entry, source: bytes, echoed: int, passed: list[Place]) -> Prepared:
+        """The very ladder of the general path, for the sender alone."""
+        partition = entry[3][8] if entry[3] else None
         if entry[3] is None or not isinstance(partition, Partition):
             return self._by_any_source(entry, source, echoed, passed)
         client = Client(sender(source))
