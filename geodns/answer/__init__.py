@@ -9,7 +9,7 @@ from geodns.answer.expect import Expectation, unmet
 from geodns.answer.explain import Asker, Explanation, explain, rdata_text, type_text
 from geodns.answer.fastpath import Datagram, matcher, sender, sending_port
 from geodns.answer.identity import OWN_WORDS, Identity, identity_of
-from geodns.answer.ladder import Attempt, Client, Climb, Rung, Subnet, climb
+from geodns.answer.ladder import LADDER, Attempt, Client, Climb, Rung, Subnet, climb
 from geodns.answer.ledger import CAPACITY, How, Labels, Ledger
 from geodns.answer.lint import lint
 from geodns.answer.pools import (
@@ -35,6 +35,7 @@ from geodns.answer.steering import PoolSelection, Steered
 __all__ = [
     "ALL_UNKNOWN",
     "CAPACITY",
+    "LADDER",
     "LATENCIES",
     "OWN_WORDS",
     "QUIET",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, assert_never
 
 from geodns.answer.hints import hinted, with_hints
-from geodns.answer.ladder import NOBODY, Client, Climb, climb
+from geodns.answer.ladder import LADDER, NOBODY, Client, Climb, Rung, climb
 from geodns.answer.pools import QUIET, Moment, Verdict, WhenAllDown
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered, select
@@ -104,19 +104,21 @@ class ByClient:
 
     client: Client
     moment: Moment
+    ladder: tuple[Rung, ...] = LADDER
 
     def variant(self, tailored: Tailored) -> Climb:
         """The way to an outcome of a tailored RRset."""
-        return climb(tailored.partition, self.client)
+        return climb(tailored.partition, self.client, self.ladder)
 
     def endpoints(self, steered: Steered, rdtype: int) -> PoolSelection:
         """Addresses of a pool."""
-        return select(steered, rdtype, self.client, steered.climb(self.client), self.moment)
+        return select(steered, rdtype, self.client, steered.climb(self.client, self.ladder), self.moment)
 
     def introduction(self, snapshot: Snapshot, whereabouts: Partition, query: Query, rrset: tuple[Name, int]) -> Introduction:
         """What there is to tell about the client; `rrset` is owner and TTL."""
         subnet = query.edns.client_subnet if query.edns else None
-        return introduce(whereabouts, snapshot.atlas, snapshot.identity, self.client, subnet, rrset)
+        way = climb(whereabouts, self.client, self.ladder)
+        return introduce(way, snapshot.atlas, snapshot.identity, self.client, subnet, rrset)
 
 
 def judge(
@@ -124,7 +126,7 @@ def judge(
 ) -> Judgement:
     """Decide what a query gets; a `chooser` stands in for the client and the moment."""
     judgement = Judgement()
-    choose = chooser or ByClient(client, moment)
+    choose = chooser or ByClient(client, moment, snapshot.ladder)
     if query.edns and query.edns.version:
         judgement.response.rcode = Rcode.BADVERS
         judgement.steps.append(Step("EDNS version {} is not known: BADVERS (RFC 6891 §6.1.3)", (query.edns.version,)))

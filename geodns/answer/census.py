@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from geodns.answer.authoritative import Decision, Judgement, Selection
 from geodns.answer.cookies import Outcome
@@ -10,7 +11,7 @@ from geodns.answer.ladder import Client, Climb, Rung, Subnet
 from geodns.answer.ledger import How, Ledger
 from geodns.answer.steering import EVERYONE, PoolSelection
 from geodns.answer.whoami import Introduction
-from geodns.geo import Rule, State
+from geodns.geo import Atlas, Place, Rule, State
 from geodns.wire import Opcode, Query, Rcode, Type
 
 TRANSPORTS = ("udp", "tcp")
@@ -21,13 +22,26 @@ SCOPES = 129
 LATENCIES = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3)
 """Upper bounds of the classes in which the time of the general path is counted, in seconds; one more class is above all."""
 
+_REMEMBERED = 4096  # anycast addresses
+
 _TYPES = frozenset(rdtype.name for rdtype in Type) - {"GEO", "POOL", "WHOAMI"}
-_DECIDED = {Rung.ECS: How.BY_SUBNET, Rung.NET: How.BY_NETWORK, Rung.RESOLVER: How.BY_SENDER, Rung.FALLBACK: How.NOBODY}
+DECIDED = {
+    Rung.ECS: How.BY_SUBNET,
+    Rung.NET: How.BY_NETWORK,
+    Rung.EGRESS: How.BY_EGRESS,
+    Rung.RESOLVER: How.BY_SENDER,
+    Rung.INSTANCE: How.BY_INSTANCE,
+    Rung.FALLBACK: How.NOBODY,
+}
+"""How replies are counted, by who decided, where there was no client subnet."""
+
 _WITH_SUBNET = {
     How.SAME_FOR_ALL: How.SAME_FOR_ALL_WITH_SUBNET,
     How.BY_NETWORK: How.BY_NETWORK_WITH_SUBNET,
     How.BY_SENDER: How.BY_SENDER_WITH_SUBNET,
     How.NOBODY: How.NOBODY_WITH_SUBNET,
+    How.BY_EGRESS: How.BY_EGRESS_WITH_SUBNET,
+    How.BY_INSTANCE: How.BY_INSTANCE_WITH_SUBNET,
 }
 
 
@@ -76,6 +90,9 @@ class Census:
             for rcode in Rcode
         }
         self._choices: dict[str, int] = {}
+        self._atlas: Atlas | None = None
+        self._lists: dict[str, int] = {}
+        self._sources: dict[Place, int] = {}
         self.tally: list[int] = []
 
     def settle(self) -> None:
@@ -113,8 +130,31 @@ class Census:
         if client.subnet and deciding and deciding.climb is not EVERYONE and query.edns and query.edns.client_subnet:
             family = 4 if query.edns.client_subnet.family == 1 else 6
             tally[self.scopes[family] + min(judgement.scope_prefix_length, SCOPES - 1)] += 1
-        if deciding and any(attempt.state is State.ANYCAST for attempt in deciding.climb.attempts):
-            tally[self.anycast] += 1
+        if deciding and (passed := anycast_of(deciding.climb)):
+            self.note_anycast(passed)
+
+    def expect_anycast(self, atlas: Atlas) -> None:
+        """Counters for each list and database that may say of an address that it is anycast."""
+        self._atlas, self._sources = atlas, {}
+        self._lists = {source: self.ledger.number("anycast_source", source) for source in atlas.anycast_sources}
+
+    def note_anycast(self, passed: Sequence[Place]) -> None:
+        """Count a client of whom addresses were passed over as anycast, and for each of these who says so."""
+        self.tally[self.anycast] += 1
+        if self._atlas is None:
+            return
+        for place in passed:
+            number = self._sources.get(place)
+            if number is None:
+                number = self._remembered(place, self._lists[self._atlas.anycast_source(place)])
+            self.tally[number] += 1
+
+    def _remembered(self, place: Place, number: int) -> int:
+        """Keep which counter an address has: few such addresses ask, but those ask often."""
+        if len(self._sources) >= _REMEMBERED:
+            self._sources.clear()
+        self._sources[place] = number
+        return number
 
     def note_cookie(self, outcome: Outcome) -> None:
         """Count what was found of the COOKIE option of a query."""
@@ -132,10 +172,15 @@ class Census:
 
 def how_decided(way: Climb | None, client: Client) -> How:
     """Who decided, and whether there was a client subnet."""
-    how = How.SAME_FOR_ALL if way is None or way is EVERYONE else _DECIDED[way.rung]
+    how = How.SAME_FOR_ALL if way is None or way is EVERYONE else DECIDED[way.rung]
     if client.subnet_verdict is Subnet.ABSENT or client.subnet_verdict is Subnet.DISABLED:
         return how
     return _WITH_SUBNET.get(how, how)
+
+
+def anycast_of(way: Climb) -> list[Place]:
+    """The addresses that were passed over because they are anycast."""
+    return [attempt.place for attempt in way.attempts if attempt.state is State.ANYCAST and attempt.place]
 
 
 def choice_label(deciding: Decision | None) -> str:

@@ -126,6 +126,7 @@ class Compiled:
 def compile_answers(snapshot: Snapshot, census: Census, standings: Standings = ALL_UNKNOWN) -> Compiled:
     """Prepare the replies to every exact question, every variant and every kind of negative answer of all zones."""
     compiled = Compiled()
+    census.expect_anycast(snapshot.atlas)
     compiler = _Compiler(snapshot, census, compiled)
     parents = {suffix for origin in snapshot.zones for suffix in suffixes(origin)[1:]}
     for origin in sorted(snapshot.zones, key=len):  # a child's names replace what its parent says of them

@@ -10,7 +10,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from geodns.answer.authoritative import Decision, Judgement, Selection, judge
-from geodns.answer.ladder import Attempt, Client, Rung, Subnet
+from geodns.answer.ladder import LADDER, Attempt, Client, Rung, Subnet
 from geodns.answer.pools import QUIET, Moment
 from geodns.answer.respond import encode
 from geodns.answer.snapshot import Snapshot
@@ -88,8 +88,7 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
     last = response.answer[-1] if response.answer else None
     ttl = last.ttl if last else response.authority[0].ttl if response.authority else None
     deciding = deciding_of(judgement)
-    place = client.subnet or client.source
-    located = snapshot.atlas.locate(place) if place else None
+    located = _located(snapshot.atlas, client, deciding)
     location = located.location if located else Location()
     return Explanation(
         question={"name": to_text(name), "type": type_text(rdtype), "class": "IN"},
@@ -114,6 +113,14 @@ def explain(snapshot: Snapshot, name: Name, rdtype: int, asker: Asker, moment: M
         octets=octets,
         steps=_steps(snapshot, judgement, client, asker, octets, udp_limit(query, snapshot.payload_size)),
     )
+
+
+def _located(atlas: Atlas, client: Client, deciding: Decision | None) -> Located | None:
+    """Where the client is; where a map or this instance's place decided in its stead, what that says."""
+    if deciding and deciding.climb.rung in {Rung.EGRESS, Rung.INSTANCE}:
+        return deciding.climb.attempts[-1].located(atlas)
+    place = client.subnet or client.source
+    return atlas.locate(place) if place else None
 
 
 def _location(location: Location) -> dict[str, object]:
@@ -142,6 +149,8 @@ def _steps(snapshot: Snapshot, judgement: Judgement, client: Client, asker: Aske
     steps = [client.subnet_verdict.value + (f": {asker.subnet}" if client.subnet else "")]
     if client.source:
         steps.append(f"the sender is {client.source}")
+    if snapshot.ladder != LADDER:
+        steps.append(f"the ladder is of the config (geo.ladder): {', '.join(snapshot.ladder)}")
     steps += map(str, judgement.steps)
     for selection in judgement.selections:
         steps += _selection_steps(snapshot.atlas, selection, client)
@@ -167,7 +176,7 @@ def _selection_steps(atlas: Atlas, selection: Decision, client: Client) -> list[
         steps = [f"{owner} differs by client: rules {', '.join(rule.name for rule in selection.rules)}"]
     located = None
     for attempt in selection.climb.attempts:
-        located = atlas.locate(attempt.place)
+        located = attempt.located(atlas)
         steps.append(_attempt(attempt, located))
         if attempt.decided and isinstance(selection, Selection):
             steps += _rules(selection, attempt, located)
@@ -188,7 +197,7 @@ def _selection_steps(atlas: Atlas, selection: Decision, client: Client) -> list[
 
 def _introduction_steps(atlas: Atlas, told: Introduction) -> list[str]:
     steps = ["every client is told about itself: who decides is who knows a place"]
-    steps += (_attempt(attempt, atlas.locate(attempt.place)) for attempt in told.climb.attempts)
+    steps += (_attempt(attempt, attempt.located(atlas)) for attempt in told.climb.attempts)
     if told.climb.rung is Rung.FALLBACK:
         steps.append("rung fallback decides: nothing is known of the client's place")
     if told.climb.scope_prefix_length:
@@ -198,11 +207,13 @@ def _introduction_steps(atlas: Atlas, told: Introduction) -> list[str]:
 
 def _attempt(attempt: Attempt, located: Located) -> str:
     words = _words(located.location, located.sources)
-    match attempt.state:
-        case State.LOCATED:
-            return f"rung {attempt.rung} decides: {attempt.place} is in {located.network}: {words}"
-        case _:
-            return f"rung {attempt.rung} is passed over: {attempt.place} {_why(located)}"
+    if attempt.state is not State.LOCATED:
+        return f"rung {attempt.rung} is passed over: {attempt.place} {_why(located)}"
+    if attempt.place is None:
+        return f"rung {attempt.rung} decides: routing brought the query here, so this instance's place counts: {words}"
+    if attempt.rung is Rung.EGRESS:
+        return f"rung {attempt.rung} decides: {attempt.place} is a resolver's: {located.why}: {words}"
+    return f"rung {attempt.rung} decides: {attempt.place} is in {located.network}: {words}"
 
 
 def _why(located: Located) -> str:

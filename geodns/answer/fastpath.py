@@ -6,17 +6,21 @@ or hands it to the general path. A property test says so for random zones, names
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from geodns.answer.census import Census
+from geodns.answer.census import DECIDED, Census, anycast_of
 from geodns.answer.compiled import Compiled, Owner
+from geodns.answer.ladder import Client, Rung, climb, rungs_of
 from geodns.answer.ledger import How
 from geodns.answer.pools import Draw, first_ticket
 from geodns.answer.prepared import Choice, Entry, Everyone, Prepared, Steering, Variant
 from geodns.answer.snapshot import Snapshot
-from geodns.geo import FALLBACK, STICKY_LENGTH, Place, State, network_number, place_of
+from geodns.answer.steering import network_of
+from geodns.geo import FALLBACK, STICKY_LENGTH, Partition, Place, State, network_number, place_of
+from geodns.geo.partition import FamilyCells
 from geodns.wire import BadOption, ClientSubnet, ExtendedError, Option, Rcode, Type
 from geodns.wire.edns import DO, OPT_HEAD, OPTION_HEAD, parse_options, render_opt, render_options
 from geodns.wire.names import MAX_LABEL, MAX_NAME
@@ -24,6 +28,13 @@ from geodns.wire.query import HEADER, HEADER_SIZE, OPCODE_MASK, QR, RD
 
 Datagram = Callable[[bytes, bytes], bytes | None]
 """Answers one datagram: octets and raw socket address of its sender to a reply, or None for silence."""
+
+_Numbers: TypeAlias = "array[int]"
+Asked = tuple[_Numbers, _Numbers, int, _Numbers, _Numbers, int]
+"""A look-up for a sender of IPv4: `starts`, `top`, `shift`, `classes` and `outcomes` as in `Steering`, and who decides by it."""
+
+Plan = tuple[FamilyCells | None, list[Asked], int, int]
+"""Which networks the operator has named; what is asked of all other senders; the outcome, and who decides, where that fails."""
 
 Known = TypeVar("Known")
 _BOUND = 4096  # distinct headers, OPT records, senders remembered: more than honest clients make
@@ -66,7 +77,7 @@ def matcher(snapshot: Snapshot, compiled: Compiled, census: Census, general: Dat
 def _datagram(rest: _Rest) -> Datagram:
     """The hot function, with all it needs in its closure: an attribute look-up less for each use."""
     find_entry, find_head, find_shape = rest.compiled.entries.get, rest.heads.get, rest.shapes.get
-    missing, unmatched, by_source, by_other, picked = rest.missing, rest.unmatched, rest.by_source, rest.by_other, rest.picked
+    missing, unmatched, by_source, by_other, picked = rest.missing, rest.unmatched, rest.asked, rest.by_other, rest.picked
     believes, believes_all, join, number_of = rest.believes, rest.snapshot.trust.believes_all, b"".join, int.from_bytes
     bisect, tally, scoped = bisect_right, rest.census.tally, rest.census.scopes[4]
 
@@ -88,7 +99,7 @@ def _datagram(rest: _Rest) -> Datagram:
         if not steering:
             tally[counter + echoed] += 1
             return join((octets[:2], heads[head], question, tail, reply, scopes[0], wishes[16:] if version else b""))
-        chosen, scope, outcome = None, 0, 0
+        chosen, scope, outcome, address = None, 0, 0, 0
         if version == 4 and steering[0] and (believes_all or believes(source)):
             starts, top, above, classes, outcomes, pages, lengths, variants, _, plain = steering
             address = number_of(wishes[16:], "big") << shift
@@ -97,8 +108,8 @@ def _datagram(rest: _Rest) -> Datagram:
             chosen = variants[outcome] if plain else picked(steering, Place(4, address), outcome, scope)
             tally[scoped + scope] += 1
         elif version > 0 and (believes_all or believes(source)):
-            chosen, scope = by_other(steering, version, number_of(wishes[16:], "big") << shift)
-        heads, tail, counter = chosen or by_source(entry, source, echoed, outcome)  # type: ignore[misc]  # plain: there is no choice
+            chosen, scope, outcome = by_other(steering, version, address := number_of(wishes[16:], "big") << shift)
+        heads, tail, counter = chosen or by_source(entry, source, echoed, outcome, version, address)  # type: ignore[misc]  # no choice
         tally[counter + 2 if chosen else counter] += 1
         return join((octets[:2], heads[head], question, tail, reply, scopes[scope], wishes[16:] if version else b""))
 
@@ -120,6 +131,11 @@ class _Rest:
         self.heads: dict[bytes, int] = {}
         self.shapes: dict[bytes, Shape] = {}
         self.senders: dict[bytes, bool] = {}
+        rungs = rungs_of(snapshot.ladder, snapshot.atlas)
+        self.plans: dict[int, Plan] = {}
+        self.rungs = tuple(rung for rung in rungs if rung is not Rung.ECS)
+        self.asks_subnet_first = Rung.ECS not in rungs[1:]
+        self.asked = self.by_source if self.rungs == (Rung.RESOLVER,) else self.by_ladder
 
     def unmatched(self, octets: bytes, source: bytes) -> bytes | None:
         """Learn what was not known about a query's header or OPT record, refuse names of no zone, else the general path."""
@@ -176,7 +192,9 @@ class _Rest:
         key = {0: wishes, Option.CLIENT_SUBNET: wishes[:_SUBNET_AT], Option.COOKIE: wishes[:_COOKIE_AT]}.get(code)
         if key is None or length != 4 + size or (code == Option.COOKIE and self.snapshot.cookie_secrets):
             return
-        _remember(self.shapes, key, self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet))
+        shape = self._shape_of(len(wishes), DO if edns.dnssec_ok else 0, edns.client_subnet)
+        if self.asks_subnet_first or shape.version <= 0:
+            _remember(self.shapes, key, shape)
 
     def _shape_of(self, octets: int, do: int, subnet: ClientSubnet | None) -> Shape:
         bits = 8 * len(subnet.octets) if subnet else 0
@@ -185,7 +203,7 @@ class _Rest:
             return Shape(0, octets, 0, mask, self._opt(do, []), self._opt(do, _NOT_SERVED), _NO_SCOPE, 0)
         echo = (int(Option.CLIENT_SUBNET), subnet.option(0))
         cut = -1 - len(subnet.octets)  # SCOPE and ADDRESS follow
-        version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length else -1
+        version = (4 if subnet.family == 1 else 6) if subnet.source_prefix_length and self.snapshot.trust.asked else -1
         reply, refusal = self._opt(do, [echo])[:cut], self._opt(do, [*_NOT_SERVED, echo])[:cut]
         return Shape(version, octets, subnet.bits - bits, mask, reply, refusal, _SCOPES, 1)
 
@@ -201,10 +219,13 @@ class _Rest:
             _remember(self.senders, key, known)
         return known
 
-    def by_source(self, entry: Entry, source: bytes, echoed: int, before: int = 0) -> Prepared:
+    def by_source(
+        self, entry: Entry, source: bytes, echoed: int, before: int = 0, version: int = 0, address: int = 0
+    ) -> Prepared:
         """The reply for the sender's own address, with the counter of who decided: the sender, a network of the operator, nobody.
 
-        `before` is the outcome of a client subnet that was looked at in vain. Nearly always it is IPv4, and located.
+        `before` is the outcome of a client subnet that was looked at in vain, then its version and address. Nearly always the
+        sender is IPv4, and located.
         """
         starts, top, above, classes, outcomes, _, _, variants, _, plain = entry[3]  # type: ignore[misc]  # it differs by client
         if plain and len(source) == 16 and before != _ANYCAST:
@@ -216,16 +237,73 @@ class _Rest:
                 return chosen[0], chosen[1], chosen[2] + _BY_SENDER + echoed
             if outcome != _ANYCAST:
                 return entry[0], entry[1], entry[2] + _NOBODY + echoed
-        return self._by_any_source(entry, source, echoed, before)
+        return self._by_any_source(entry, source, echoed, _passed(before, version, address))
 
-    def _by_any_source(self, entry: Entry, source: bytes, echoed: int, before: int) -> Prepared:
+    def by_ladder(
+        self, entry: Entry, source: bytes, echoed: int, before: int = 0, version: int = 0, address: int = 0
+    ) -> Prepared:
+        """As `by_source` where other rungs may decide than the sender's own location. Nearly always the sender is IPv4."""
+        variants, partition = entry[3][7:9]  # type: ignore[index]  # it differs by client
+        if len(source) != 16 or before == _ANYCAST or not isinstance(partition, Partition):
+            return self._by_any_rung(entry, source, echoed, _passed(before, version, address))
+        named, asked, outcome, how = self.plans.get(id(partition)) or self._plan(partition)
+        number = int.from_bytes(source[4:8], "big")
+        if named and named.find(number).outcome:
+            return self._by_any_rung(entry, source, echoed, [])
+        for starts, top, above, classes, outcomes, decides in asked:
+            found = outcomes[classes[bisect_right(starts, number, top[number >> above], top[(number >> above) + 1]) - 1]]
+            if found >= FALLBACK:
+                outcome, how = found, decides
+                break
+            if found == _ANYCAST:
+                return self._by_any_rung(entry, source, echoed, [])
+        chosen = variants[outcome]
+        if isinstance(chosen, tuple):
+            return chosen[0], chosen[1], chosen[2] + how + echoed
+        return self._by_any_rung(entry, source, echoed, [])
+
+    def _plan(self, partition: Partition) -> Plan:
+        """What is looked up for a sender of IPv4, and what is left when that tells no place; partitions live as long as this."""
+        asked: list[Asked] = []
+        outcome, how = FALLBACK, _NOBODY
+        for rung in self.rungs:
+            if rung is Rung.INSTANCE and partition.instance is not None:
+                outcome, how = partition.instance, int(How.BY_INSTANCE)
+                break
+            cut = partition.egress if rung is Rung.EGRESS else partition
+            if cut:
+                prefixes = cut.ipv4.prefixes
+                where = prefixes.starts, prefixes.top, prefixes.shift, prefixes.classes
+                asked.append((*where, cut.ipv4.outcomes, int(DECIDED[rung])))
+        named = partition.named[0] if partition.named and asked else None
+        plan = self.plans[id(partition)] = (named, asked, outcome, how)
+        return plan
+
+    def _by_any_rung(self, entry: Entry, source: bytes, echoed: int, passed: list[Place]) -> Prepared:
+        """The very ladder of the general path, for the sender alone."""
+        partition = entry[3][8] if entry[3] else None
+        if entry[3] is None or not isinstance(partition, Partition):
+            return self._by_any_source(entry, source, echoed, passed)
+        client = Client(sender(source))
+        way = climb(partition, client, self.rungs)
+        passed += anycast_of(way)
+        if passed:
+            self.census.note_anycast(passed)
+        variant = entry[3][7][way.outcome]
+        chosen = variant.pick(self.draw, network_of(way, client)) if isinstance(variant, Choice) else variant
+        heads, tail, counter = chosen or entry[:3]
+        return heads, tail, counter + DECIDED[way.rung] + echoed
+
+    def _by_any_source(self, entry: Entry, source: bytes, echoed: int, passed: list[Place]) -> Prepared:
         steering = entry[3]
         if steering is None:
             raise AssertionError("only what differs by client is asked for by its sender")
         partition, place = steering[8], sender(source)
         outcome, scope = partition.find(place)
-        if outcome == _ANYCAST or before == _ANYCAST:
-            self.census.tally[self.census.anycast] += 1
+        if outcome == _ANYCAST:
+            passed.append(place)
+        if passed:
+            self.census.note_anycast(passed)
         if isinstance(partition, Everyone):
             heads, tail, counter = self._by_nobody(entry, place)
             return heads, tail, counter + echoed
@@ -239,16 +317,14 @@ class _Rest:
         fallback = steering[7][FALLBACK] if steering else None
         return self._pick(fallback, place, STICKY_LENGTH[place.version] + place.embedded_bits) or entry[:3]
 
-    def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int]:
-        """The variant for a client subnet that is not looked up as IPv4, None if its location cannot be used, and its scope."""
+    def by_other(self, steering: Steering, version: int, address: int) -> tuple[Prepared | None, int, int]:
+        """For a client subnet that is not looked up as IPv4 its variant, None if its location cannot be used; scope, outcome."""
         partition, place = steering[8], place_of(4 if version == 4 else 6, address)
         outcome, scope = partition.find(place)
         if isinstance(partition, Everyone):
-            return None, 0  # the same for everybody, or by the sender's network
+            return None, 0, 0  # the same for everybody, or by the sender's network
         self.census.tally[self.census.scopes[version] + scope] += 1
-        if outcome == _ANYCAST:
-            self.census.tally[self.census.anycast] += 1
-        return self.picked(steering, place, outcome, scope), scope
+        return self.picked(steering, place, outcome, scope), scope, outcome
 
     def picked(self, steering: Steering, place: Place, outcome: int, scope: int) -> Prepared | None:
         """The reply of an outcome, with all that may be in the way: a choice among several, a network of the operator."""
@@ -309,6 +385,11 @@ class _Rest:
                 return at + 1 == size
             at += name[at] + 1
         return False
+
+
+def _passed(outcome: int, version: int, address: int) -> list[Place]:
+    """The client subnet's address if it is anycast, and so passed over."""
+    return [place_of(4 if version == 4 else 6, address)] if outcome == _ANYCAST else []
 
 
 def _remember(memo: dict[bytes, Known], key: bytes, value: Known) -> None:

@@ -22,6 +22,10 @@ class How(IntEnum):
     BY_SENDER_WITH_SUBNET = 6
     NOBODY = 7
     NOBODY_WITH_SUBNET = 8
+    BY_EGRESS = 9
+    BY_EGRESS_WITH_SUBNET = 10
+    BY_INSTANCE = 11
+    BY_INSTANCE_WITH_SUBNET = 12
 
 
 Labels = tuple[str, ...]

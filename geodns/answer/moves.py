@@ -103,6 +103,8 @@ class _View:
         """What clients of an outcome get, and which part of them."""
         if self.buckets:
             return [(told, count / len(self.buckets)) for told, count in Counter(self.buckets).items()]
+        if outcome < FALLBACK and self.partition and self.partition.instance is not None:
+            outcome = self.partition.instance  # whoever has no place of its own is taken to be near this instance
         return ((self.kinds[max(outcome - FALLBACK, 0)], 1.0),)
 
 
@@ -307,7 +309,7 @@ class Comparison:
 
     def _same(self, old: Partition | None, new: Partition | None) -> bool:
         """Whether two partitions give every address the same outcome; it may be so where this says no."""
-        if old is None or new is None:
+        if old is None or new is None or old.instance != new.instance:
             return old is new
         pairs: tuple[tuple[FamilyCells, FamilyCells], ...] = ((old.ipv4, new.ipv4), (old.ipv6, new.ipv6))
         return all(self._cut_alike(one.prefixes, other.prefixes) and one.outcomes == other.outcomes for one, other in pairs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from geodns.answer.identity import Identity
-from geodns.answer.ladder import Client, Subnet
+from geodns.answer.ladder import LADDER, Client, Rung, Subnet
 from geodns.answer.pools import Pool
 from geodns.answer.steering import Steered, policies, steer
 from geodns.geo import (
@@ -58,10 +58,11 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose client subnet is believed."""
+    """Whose client subnet is believed, and whether any is asked at all."""
 
     enabled: bool = True
     networks: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    asked: bool = True
 
     def client(self, source: Place | None, subnet: ClientSubnet | None) -> Client:
         """Who asks, given the sender's address and the option; an unknown sender (None) is taken for a trusted one."""
@@ -71,6 +72,8 @@ class Trust:
             return Client(source, None, Subnet.DISABLED)
         if not subnet.source_prefix_length:
             return Client(source, None, Subnet.WITHHELD)
+        if not self.asked:
+            return Client(source, None, Subnet.UNASKED)
         if source is not None and not self.believes(source):
             return Client(source, None, Subnet.UNTRUSTED)
         return Client(source, place_of(4 if subnet.family == 1 else 6, subnet.address), Subnet.USED)
@@ -108,6 +111,7 @@ class Snapshot:
     payload_size: int = SERVER_PAYLOAD_SIZE
     tcp_idle_timeout: float = 10.0
     rule_sets: int = 0
+    ladder: tuple[Rung, ...] = LADDER
     cookie_secrets: tuple[bytes, ...] = ()
     told_why: tuple[Network, ...] = ()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf, log
 from typing import assert_never
 
-from geodns.answer.ladder import Client, Climb, Rung, climb
+from geodns.answer.ladder import LADDER, Client, Climb, Rung, climb
 from geodns.answer.pools import Bands, Candidates, Moment, Pool, Roll, Steering
 from geodns.geo import (
     BUCKETS,
@@ -39,9 +39,9 @@ class Steered:
     orders: tuple[Bands, ...]
     partition: Partition | Buckets | None
 
-    def climb(self, client: Client) -> Climb:
+    def climb(self, client: Client, ladder: Sequence[Rung] = LADDER) -> Climb:
         """Which of the orders is the client's, and why."""
-        return climb(self.partition, client) if self.partition else EVERYONE
+        return climb(self.partition, client, ladder) if self.partition else EVERYONE
 
     def bands(self, outcome: int) -> Bands:
         """The order of an outcome."""
@@ -79,9 +79,9 @@ def choose(steered: Steered, roll: Roll, rdtype: int, client: Client, way: Climb
 
 def network_of(way: Climb, client: Client) -> int:
     """A number for the network that an answer is true for, so that what is dealt out by network fits what resolvers cache."""
-    if way.attempts and way.attempts[-1].decided:
-        place, cell = way.attempts[-1].place, way.attempts[-1].cell
-        return network_number(place, cell.scope_prefix_length - place.embedded_bits)
+    last = way.attempts[-1] if way.attempts else None
+    if last and last.decided and last.place:
+        return network_number(last.place, last.cell.scope_prefix_length - last.place.embedded_bits)
     asked = client.source or client.subnet  # the sender first: a subnet that tells no place is cached wider than it is
     return network_number(asked, STICKY_LENGTH[asked.version]) if asked else 0
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from geodns.answer.identity import Identity
-from geodns.answer.ladder import Client, Climb, Subnet, climb
-from geodns.geo import Atlas, Partition
+from geodns.answer.ladder import Client, Climb, Subnet
+from geodns.geo import Atlas
 from geodns.geo.location import words
 from geodns.wire import ClientSubnet, Name, RRset, Type
 
@@ -17,6 +17,7 @@ _BELIEF = {
     Subnet.UNTRUSTED: "not believed",
     Subnet.WITHHELD: "withholds the place",
     Subnet.DISABLED: "switched off here",
+    Subnet.UNASKED: "not asked here",
 }
 
 
@@ -29,16 +30,15 @@ class Introduction:
 
 
 def introduce(
-    whereabouts: Partition, atlas: Atlas, identity: Identity, client: Client, subnet: ClientSubnet | None, rrset: tuple[Name, int]
+    way: Climb, atlas: Atlas, identity: Identity, client: Client, subnet: ClientSubnet | None, rrset: tuple[Name, int]
 ) -> Introduction:
     """One TXT record with everything that is known of a client; `subnet` is the option as it came, `rrset` its owner and TTL.
 
-    `whereabouts` is the partition of no rules at all, in which decides whose place is known.
+    `way` is its way up the ladder in the partition of no rules at all, in which decides whose place is known.
 
     The answer shows the client subnet itself, so it is true for that subnet only: its scope is its own length. An answer that
     does not hang on a subnet that came along says 0 (RFC 7871 §7.2.1).
     """
-    way = climb(whereabouts, client)
     scope = subnet.source_prefix_length if subnet and client.subnet_verdict is Subnet.USED else 0
     strings = [_cut(text) for text in _texts(atlas, identity, client, subnet, way)]
     owner, ttl = rrset
@@ -54,12 +54,12 @@ def _texts(atlas: Atlas, identity: Identity, client: Client, subnet: ClientSubne
     yield f"instance {identity.name or 'unnamed'}"
     for attempt in way.attempts:
         if not attempt.decided:
-            yield f"passed over {attempt.rung} {attempt.place}: {atlas.locate(attempt.place).why}"
+            yield f"passed over {attempt.rung} {attempt.place}: {attempt.located(atlas).why}"
     yield f"rung {way.rung}"
     if not way.attempts or not way.attempts[-1].decided:
         yield "location unknown"
         return
-    located = atlas.locate(way.attempts[-1].place)
+    located = way.attempts[-1].located(atlas)
     yield f"location {words(located.location)}"
     yield f"says {', '.join(dict.fromkeys(located.sources.values())) or 'nobody'}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geodns.answer.authoritative import Decision, Judgement, Selection
-from geodns.answer.ladder import Client, Subnet
+from geodns.answer.ladder import Attempt, Client, Rung, Subnet
 from geodns.answer.snapshot import Snapshot
 from geodns.answer.steering import EVERYONE, PoolSelection
 from geodns.answer.whoami import Introduction
@@ -35,18 +35,27 @@ def reason(atlas: Atlas, judgement: Judgement, client: Client, deciding: Decisio
         return "the client is told about itself (WHOAMI)"
     if deciding.rule is None:
         return _fallback_reason(deciding, atlas)
-    place = deciding.climb.attempts[-1].place
-    best = winner(deciding.rules, place, atlas.locate(place))
+    attempt = deciding.climb.attempts[-1]
+    best = winner(deciding.rules, attempt.place, attempt.located(atlas))
     through = f" (through {best.selector})" if best and str(best.selector) != deciding.rule.name else ""
-    whose = "the client subnet" if place == client.subnet else "the sender's address"
-    return f"{deciding.rule.name}{through} is the most specific rule that names {place}, {whose}"
+    return f"{deciding.rule.name}{through} is the most specific rule that names {_whom(attempt, client)}"
+
+
+def _whom(attempt: Attempt, client: Client) -> str:
+    """Whose place decided."""
+    if attempt.place is None:
+        return "this instance's place"
+    if attempt.rung is Rung.EGRESS:
+        return f"the resolver behind {attempt.place}, the sender's address"
+    whose = "the client subnet" if attempt.place == client.subnet else "the sender's address"
+    return f"{attempt.place}, {whose}"
 
 
 def _fallback_reason(selection: Selection, atlas: Atlas) -> str:
     attempts = selection.climb.attempts
     if attempts and attempts[-1].decided:
-        place = attempts[-1].place
-        return f"{place} is located ({words(atlas.locate(place).location)}) but no rule names it: the plain records answer"
+        who = attempts[-1].place or "this instance"
+        return f"{who} is located ({words(attempts[-1].located(atlas).location)}) but no rule names it: the plain records answer"
     if attempts:
         return "no address asked has a usable location: the plain records answer"
     return "nothing is known of the client: the plain records answer"
@@ -68,7 +77,7 @@ def _place(snapshot: Snapshot, deciding: Decision | None) -> list[str]:
     way = deciding.climb
     if not way.attempts or not way.attempts[-1].decided:
         return [f"rung {way.rung}"]
-    return [f"rung {way.rung}", words(snapshot.atlas.locate(way.attempts[-1].place).location)]
+    return [f"rung {way.rung}", words(way.attempts[-1].located(snapshot.atlas).location)]
 
 
 def with_reason(

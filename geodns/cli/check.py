@@ -64,6 +64,8 @@ def _summary(loaded: Loaded) -> dict[str, object]:
         "embedded": loaded.is_embedded,
         "networks": len(snapshot.atlas.networks),
         "anycast_prefixes": len(snapshot.atlas.anycast),
+        "egress_prefixes": len(snapshot.atlas.egress),
+        "ladder": list(snapshot.ladder),
         "rule_sets": snapshot.rule_sets,
         "expectations": len(loaded.config.expect),
         "seconds": round(loaded.seconds, 3),
@@ -91,6 +93,10 @@ def _show(loaded: Loaded | None, problems: tuple[Problem, ...]) -> None:
     places = ", ".join(database.name for database in snapshot.atlas.databases)
     networks, prefixes = len(snapshot.atlas.networks), len(snapshot.atlas.anycast)
     say(f"places: {places}; {counted(networks, 'network')} of the config, {counted(prefixes, 'anycast prefix')}")
+    for source, as_of, count in snapshot.atlas.egress_maps():
+        say(f"egress: {source} of {as_of}, {counted(count, 'egress prefix')}")
+    if here := snapshot.atlas.locate_instance():
+        say(f"instance: this one of anycast is at {here.location}")
     if loaded.is_embedded:
         typer.secho(f"WARNING: {EMBEDDED_WARNING}", fg="yellow", bold=True)
     compiled, met = counted(snapshot.rule_sets, "rule set"), counted(len(loaded.config.expect), "expectation")

@@ -36,12 +36,13 @@ def lookup(
     atlas = atlas_of(config_path(config))
     try:
         located = [atlas.locate(place) for place in places]
+        egress = [atlas.locate_egress(place) for place in places]
     except geo.BadDatabase as error:
         refuse([daemon.unusable(error)])
     if as_json:
-        say_json([_json(text, found) for text, found in zip(addresses, located, strict=True)])
+        say_json([_json(*each) for each in zip(addresses, located, egress, strict=True)])
         return
-    for text, found in zip(addresses, located, strict=True):
+    for text, found, resolver in zip(addresses, located, egress, strict=True):
         say(f"{text}  ({found.network})")
         if found.state is geo.State.ANYCAST:
             typer.secho(f"  anycast: location means nothing; {found.why}", fg="yellow")
@@ -51,6 +52,9 @@ def lookup(
             say(f"  {found.why}")
         for attribute, value in found.location.known().items():
             say(f"  {attribute:<12}{'yes' if value is True else value}   [{found.sources.get(attribute, 'anycast list')}]")
+        if resolver:
+            say(f"  as a sender: {resolver.why}")
+            say(f"    so queries from here without a usable client subnet count as from {resolver.location}")
     if atlas.databases == (geo.embedded(),):
         typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
 
@@ -77,15 +81,20 @@ def atlas_of(path: Path) -> geo.Atlas:
     return atlas
 
 
-def _json(text: str, found: geo.Located) -> dict[str, object]:
+def _json(text: str, found: geo.Located, resolver: geo.Located | None) -> dict[str, object]:
     return {
         "address": text,
         "network": str(found.network),
         "state": found.state.name.lower(),
         "why": found.why,
-        "location": {key: None if value == "" else value for key, value in asdict(found.location).items()},
+        "location": _location(found),
         "sources": found.sources,
+        "egress": {"why": resolver.why, "location": _location(resolver), "sources": resolver.sources} if resolver else None,
     }
+
+
+def _location(found: geo.Located) -> dict[str, object]:
+    return {key: None if value == "" else value for key, value in asdict(found.location).items()}
 
 
 @app.command()

@@ -21,6 +21,7 @@ from geodns.daemon.counting import Arrivals
 from geodns.daemon.loading import Loaded
 from geodns.geo import round_trips
 from geodns.geo.atlas import COUNTRY_TABLE
+from geodns.geo.countries import countries
 from geodns.ops.config import Config
 
 log = logging.getLogger("geodns.keeper")
@@ -251,8 +252,13 @@ def region_of(located: geo.Located) -> str:
 
 def place_of_instance(config: Config) -> geo.Spot | None:
     """Where this instance is, if the configuration says so."""
-    place = getattr(config.server, "place", None)
-    return geo.Spot(place.latitude, place.longitude) if place else None
+    place = config.server.place
+    if place is None:
+        return None
+    if place.latitude is not None and place.longitude is not None:
+        return geo.Spot(place.latitude, place.longitude)
+    country = countries().get(place.country)
+    return geo.Spot(country.latitude, country.longitude) if country else None
 
 
 def _numbers(trips: round_trips.RoundTrips) -> Json:

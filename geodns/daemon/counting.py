@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from geodns import answer, server
+from geodns import answer, geo, server
 from geodns.daemon import gates, sampling
 from geodns.daemon.observing import Observer
 from geodns.geo.countries import CONTINENTS
@@ -29,6 +30,10 @@ _RUNGS = {
     answer.How.BY_SENDER_WITH_SUBNET: "resolver",
     answer.How.NOBODY: "fallback",
     answer.How.NOBODY_WITH_SUBNET: "fallback",
+    answer.How.BY_EGRESS: "egress",
+    answer.How.BY_EGRESS_WITH_SUBNET: "egress",
+    answer.How.BY_INSTANCE: "instance",
+    answer.How.BY_INSTANCE_WITH_SUBNET: "instance",
 }
 _SUBNETS = {
     answer.How.SAME_FOR_ALL_WITH_SUBNET: "not_needed",
@@ -36,6 +41,8 @@ _SUBNETS = {
     answer.How.BY_NETWORK_WITH_SUBNET: "used",
     answer.How.BY_SENDER_WITH_SUBNET: "passed_over",
     answer.How.NOBODY_WITH_SUBNET: "passed_over",
+    answer.How.BY_EGRESS_WITH_SUBNET: "passed_over",
+    answer.How.BY_INSTANCE_WITH_SUBNET: "passed_over",
 }
 
 
@@ -163,6 +170,9 @@ class _Found:
             "geodns_anycast_clients_total": [((), self.single["anycast",])],
             "geodns_cookies_total": [((labels[1],), count) for labels, count in self.single.items() if labels[0] == "cookie"],
             "geodns_reasons_told_total": [((), self.single["told_why",])],
+            "geodns_anycast_hits_total": [
+                ((labels[1],), count) for labels, count in self.single.items() if labels[0] == "anycast_source"
+            ],
             "geodns_client_subnet_scope": [
                 ((family,), _histogram(enumerate(self.runs["scope", family]), bounds)) for family, bounds in _SCOPE_BOUNDS.items()
             ],
@@ -204,6 +214,17 @@ class _Found:
         unknown = sum(each.times for each in self.replies if each.rcode == "NOTIMP" and not each.rdtype)
         every = sum(each.times for each in self.replies)
         return [(("QUERY",), every - notify - unknown), (("NOTIFY",), notify), (("other",), unknown)]
+
+
+def list_samples(atlas: geo.Atlas) -> dict[str, list[Sample]]:
+    """How many prefixes each list of anycast and each map of egress has, and of when it is."""
+    found: dict[str, list[Sample]] = {}
+    for kind, lists in (("anycast", atlas.anycast_lists()), ("egress", atlas.egress_maps())):
+        found[f"geodns_{kind}_prefixes"] = [((source,), count) for source, _, count in lists]
+        found[f"geodns_{kind}_list_timestamp_seconds"] = [
+            ((source,), datetime.fromisoformat(as_of).replace(tzinfo=UTC).timestamp()) for source, as_of, _ in lists if as_of
+        ]
+    return found
 
 
 def _summed(counted: Iterable[tuple[tuple[str, ...], int]]) -> list[Sample]:

@@ -23,7 +23,7 @@ from geodns import answer, server, wire
 from geodns.daemon import gates, loading, pooling, report
 from geodns.daemon.announcing import Announcing
 from geodns.daemon.catchment import Catchment
-from geodns.daemon.counting import Arrivals, Counts
+from geodns.daemon.counting import Arrivals, Counts, list_samples
 from geodns.daemon.door import Door
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
@@ -508,7 +508,8 @@ class Doorkeeper:
         }
 
     def _data_samples(self) -> dict[str, list[Sample]]:
-        """Zones, databases and cookie secrets."""
+        """Zones, databases, lists, maps and cookie secrets."""
+        atlas = self.loaded.snapshot.atlas
         zones = [(wire.to_text(zone.contents.origin), zone.contents) for zone in self.loaded.snapshot.zones.values()]
         marks = list(map(answer.fingerprint, self.loaded.snapshot.cookie_secrets))
         return {
@@ -517,10 +518,9 @@ class Doorkeeper:
             "geodns_zone_serial": [((name,), zone.serial) for name, zone in zones],
             "geodns_zone_records": [((name,), zone.record_count) for name, zone in zones],
             "geodns_database_build_timestamp_seconds": [
-                ((database.name,), database.built)
-                for database in self.loaded.snapshot.atlas.databases
-                if database.built is not None
+                ((database.name,), database.built) for database in atlas.databases if database.built is not None
             ],
+            **list_samples(atlas),
         }
 
     def _pool_samples(self) -> dict[str, list[Sample]]:

@@ -16,7 +16,7 @@ import dns.rdatatype
 from geodns import answer, geo, wire, zone
 from geodns.daemon import linting, pooling
 from geodns.daemon.parsing import load_zones
-from geodns.geo import anycast, database
+from geodns.geo import anycast, database, egress
 from geodns.ops import config as configuration
 from geodns.ops import cookie_file, toml_lines
 from geodns.ops.config import Config
@@ -107,7 +107,8 @@ def _compile(
     secrets: cookie_file.Secrets,
 ) -> answer.Snapshot:
     zones, pools, rule_sets = answer.compile_zones(contents, pooling.pools(config), atlas, regions)
-    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)))
+    ladder = tuple(map(answer.Rung, config.geo.ladder))
+    trust = answer.Trust(config.ecs.enabled, tuple(map(ip_network, config.ecs.trust)), answer.Rung.ECS in ladder)
     limits = config.server
     own = limits.model_dump(include=set(answer.OWN_WORDS), exclude_none=True)
     identity = answer.identity_of(limits.identity, limits.version, own)
@@ -122,6 +123,7 @@ def _compile(
         rule_sets=rule_sets,
         cookie_secrets=secrets,
         told_why=tuple(map(ip_network, config.explain.clients)),
+        ladder=ladder,
     )
 
 
@@ -131,17 +133,20 @@ def unusable(error: geo.BadDatabase) -> Problem:
 
 
 def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
-    """Open the databases and anycast lists of a configuration; what is wrong with them is added to `problems`."""
+    """Open the databases, anycast lists and egress maps of a configuration; what is wrong with them is added to `problems`."""
     databases, found = geo.open_all([(str(config.path(text)), config.path(text)) for text in config.geo.databases])
     problems += found
-    prefixes = list(anycast.shipped())
+    prefixes, keep_rest = list(anycast.shipped()), config.geo.bad_lines == "skip"
     for text in config.geo.anycast:
-        listed, found = anycast.read(config.path(text), keep_rest=config.geo.bad_lines == "skip")
+        listed, found = anycast.read(config.path(text), keep_rest=keep_rest)
         prefixes += listed
         problems += found
+    mapped, found = egress.read_all([config.path(text) for text in config.geo.egress], keep_rest=keep_rest)
+    problems += found
     networks = {ip_network(text): geo.Location(**place.model_dump()) for text, place in config.geo.networks.items()}
     sources: list[database.Database] = list(databases) or [geo.embedded()]
-    return geo.Atlas(sources, networks, prefixes)
+    here = geo.Location(**config.server.place.model_dump()) if config.server.anycast and config.server.place else None
+    return geo.Atlas(sources, networks, prefixes, mapped, here)
 
 
 def _load_zones(

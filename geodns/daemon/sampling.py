@@ -55,8 +55,7 @@ class Sampler:
 
     def _country(self, client: answer.Client, way: answer.Climb) -> int:
         """The number of the country of whoever decided; 0 is unknown."""
-        decided = way.attempts[-1] if way.attempts and way.attempts[-1].decided else None
-        place = decided.place if decided else client.subnet or client.source
-        if place is None:
-            return 0
-        return _NUMBERS.get(self._snapshot.atlas.locate(place).location.country, 0)
+        if way.attempts and way.attempts[-1].decided:
+            return _NUMBERS.get(way.attempts[-1].located(self._snapshot.atlas).location.country, 0)
+        place = client.subnet or client.source
+        return _NUMBERS.get(self._snapshot.atlas.locate(place).location.country, 0) if place else 0

@@ -20,7 +20,7 @@ def watched_files(path: Path, config: Config) -> tuple[Path, ...]:
     for each in config.zones:
         zone_file = config.path(each.file)
         named += [zone_file, *includes(zone_file)]
-    named += map(config.path, (*config.geo.databases, *config.geo.anycast))
+    named += map(config.path, (*config.geo.databases, *config.geo.anycast, *config.geo.egress))
     named += (config.path(pool.check.ca_file) for pool in config.pools.values() if pool.check.ca_file)
     named += (config.path(text) for text in (config.admin.token_file, config.server.cookie_secrets) if text)
     return tuple(dict.fromkeys(named))

@@ -5,6 +5,7 @@ from geodns.geo.anycast import AnycastPrefix
 from geodns.geo.atlas import Atlas
 from geodns.geo.buckets import BUCKETS, STICKY_LENGTH, Buckets, mix, network_number
 from geodns.geo.database import Database, embedded
+from geodns.geo.egress import EgressPrefix
 from geodns.geo.location import Located, Location, State
 from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
 from geodns.geo.nearness import Nearness, Spot, by_distance, distance
@@ -25,6 +26,7 @@ __all__ = [
     "Buckets",
     "Cell",
     "Database",
+    "EgressPrefix",
     "Located",
     "Location",
     "MmdbDatabase",

@@ -6,16 +6,13 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
+from geodns.geo.lists import SHOWN_BAD_LINES, BadLine, cells_of, date_in_name, date_of, lines_of, network_of
 from geodns.problem import Problem, Severity, errors
-
-# A list names routes, and no route is this short: a mistyped length would distrust the location of much of the planet.
-_SHORTEST = {4: 8, 6: 16}
 
 # The authors of the LACeS census are confident of an entry with more sites than these; with fewer, anycast probing reports
 # unicast as anycast (README of github.com/ut-dacs/anycast-census, "Recommendations"). The same README says of the three-column
@@ -23,10 +20,6 @@ _SHORTEST = {4: 8, 6: 16}
 _NOT_ENOUGH_BY_PROBING = 3
 _NOT_ENOUGH_BY_LATENCY = 1
 
-_SHOWN_BAD_LINES = 100  # a file of another kind has a million of them, and they say the same
-
-_ISO_DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
-_DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})([-_./]?)(\d{2})\2(\d{2})(?!\d)")
 _COUNT = re.compile(r"(\d{1,9})(\.0+)?")
 
 
@@ -74,14 +67,6 @@ _HEADERLESS = {
     2: _Columns(0, has_probed_address=True),
     3: _Columns(0, counts=((1, "number_of_sites", _NOT_ENOUGH_BY_LATENCY),)),
 }
-
-
-class _BadLine(ValueError):
-    """A line that is no entry, with its remedy."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 class _TooFewSites(Exception):
@@ -136,7 +121,7 @@ def _read_snapshots(named: Path, paths: Sequence[Path], *, keep_rest: bool) -> t
     for path in paths:
         prefixes, found = read_list(path, keep_rest=keep_rest)
         problems += found
-        as_of = _date_in_name(path) or next((prefix.as_of for prefix in prefixes), "")
+        as_of = date_in_name(path) or next((prefix.as_of for prefix in prefixes), "")
         snapshots.append(_Snapshot(path, as_of, tuple(prefixes)))
         if not as_of and not errors(found):
             remedy = "put one into it, such as anycatch-v4-2026-11-01.txt: what is told of a prefix comes from the newest"
@@ -169,17 +154,6 @@ def _in_half(source: str, snapshots: Sequence[_Snapshot]) -> list[AnycastPrefix]
     ]
 
 
-def _date_in_name(path: Path) -> str:
-    """The last date in a path, so that a directory's date gives way to the file's own; "" if there is none."""
-    found = ""
-    for year, _, month, day in _DATE_IN_NAME.findall(str(path)):
-        try:
-            found = date(int(year), int(month), int(day)).isoformat()
-        except ValueError:
-            continue
-    return found
-
-
 def read_list(path: Path, *, keep_rest: bool = False) -> tuple[list[AnycastPrefix], list[Problem]]:
     """Read an operator's list of anycast prefixes: those kept, in the order of the file, and every problem.
 
@@ -189,14 +163,11 @@ def read_list(path: Path, *, keep_rest: bool = False) -> tuple[list[AnycastPrefi
     kept, unless `keep_rest`: then bad lines are warnings. Of those, a hundred are told and the others counted. Nothing is raised.
     """
     name = str(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as fault:
-        return [], [Problem(name, 0, f"cannot be read: {fault.strerror}", "correct the path or its permissions")]
-    except UnicodeDecodeError:
-        return [], [Problem(name, 0, "is not a text file", "give a text file with one prefix on each line")]
+    lines = lines_of(path)
+    if isinstance(lines, Problem):
+        return [], [lines]
     kept, bad, skipped = _sorted_out(name, lines, Severity.WARNING if keep_rest else Severity.ERROR)
-    problems = bad[:_SHOWN_BAD_LINES]
+    problems = bad[:SHOWN_BAD_LINES]
     if more := len(bad) - len(problems):
         remedy = "is this a list of prefixes at all?"
         problems.append(Problem(name, 0, f"{more} more lines are bad", remedy, bad[0].severity))
@@ -212,13 +183,13 @@ def _sorted_out(name: str, lines: list[str], severity: Severity) -> tuple[list[A
     kept: dict[IPv4Network | IPv6Network, AnycastPrefix] = {}
     bad: list[Problem] = []
     skipped = 0
-    as_of = _date_of(lines)
+    as_of = date_of(lines)
     for number, cells, columns in _rows(lines):
         try:
             network, operator, evidence = _entry(cells, columns)
         except _TooFewSites:
             skipped += 1
-        except _BadLine as fault:
+        except BadLine as fault:
             bad.append(Problem(name, number, str(fault), fault.remedy, severity))
         else:
             kept.setdefault(network, AnycastPrefix(network, operator, "listed", evidence, name, as_of))
@@ -236,37 +207,19 @@ def _left_out(name: str, skipped: int) -> Problem:
     )
 
 
-def _date_of(lines: list[str]) -> str:
-    """The first date that a comment of the list names; "" if none does."""
-    for line in lines:
-        for text in _ISO_DATE.findall(line.partition("#")[2]):
-            try:
-                return date.fromisoformat(text).isoformat()
-            except ValueError:
-                continue
-    return ""
-
-
 def _rows(lines: list[str]) -> Iterator[tuple[int, list[str], _Columns | None]]:
     """Number from 1, cells and columns of each line that says something; no columns where their number tells the form."""
     header: _Columns | None = None
     first = True
     for number, line in enumerate(lines, start=1):
         if text := line.partition("#")[0].strip():
-            cells = _cells(text)
+            cells = cells_of(text)
             names = [cell.lower() for cell in cells]
             if first and "prefix" in names:
                 header = _named(names)
             else:
                 yield number, cells, header
             first = False
-
-
-def _cells(text: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
-    except csv.Error:  # a field past the reader's size limit: no list has one, so the line as a whole is shown as bad
-        return [text]
 
 
 def _named(names: list[str]) -> _Columns:
@@ -287,13 +240,13 @@ def _named(names: list[str]) -> _Columns:
 
 
 def _entry(cells: list[str], header: _Columns | None) -> tuple[IPv4Network | IPv6Network, str, str]:
-    """The prefix of one line, its operator and its evidence; raises `_BadLine` or `_TooFewSites`."""
+    """The prefix of one line, its operator and its evidence; raises `BadLine` or `_TooFewSites`."""
     columns = header or _HEADERLESS.get(len(cells))
     if columns is None:
-        raise _BadLine(f"{len(cells)} columns and no header line to name them", "start the list with its header line")
+        raise BadLine(f"{len(cells)} columns and no header line to name them", "start the list with its header line")
     if len(cells) < columns.width():
-        raise _BadLine(f"{len(cells)} columns, the header line names more", "fetch the list again, or complete the line")
-    network = _network(cells[columns.prefix])
+        raise BadLine(f"{len(cells)} columns, the header line names more", "fetch the list again, or complete the line")
+    network = network_of(cells[columns.prefix])
     if columns.counts:
         return network, _operator(cells, columns), _sites(cells, columns)
     if columns.has_probed_address:
@@ -307,26 +260,11 @@ def _operator(cells: list[str], columns: _Columns) -> str:
     return " ".join(f"AS{number}" for number in numbers if number.isdecimal())
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        if "%" in text:
-            raise ValueError
-        network = ip_network(text, strict=False)
-    except ValueError:
-        shown = text if len(text) <= 60 else f"{text[:60]}…"
-        raise _BadLine(f"'{shown}' is no prefix", "write one like 192.0.2.0/24 or 2001:db8::/32") from None
-    if ip_address(text.partition("/")[0]) != network.network_address:
-        raise _BadLine(f"{text} has bits set beyond its prefix length", f"write {network}")
-    if network.prefixlen < (shortest := _SHORTEST[network.version]):
-        raise _BadLine(f"{network} is shorter than /{shortest}", "list the prefixes that are anycast, each by itself")
-    return network
-
-
 def _probed(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise _BadLine(f"'{text}' is no probed address", "write prefix,address, or name the columns in a header line") from None
+        raise BadLine(f"'{text}' is no probed address", "write prefix,address, or name the columns in a header line") from None
 
 
 def _sites(cells: list[str], columns: _Columns) -> str:
@@ -336,7 +274,7 @@ def _sites(cells: list[str], columns: _Columns) -> str:
         # An empty cell is a method that did not probe this prefix.
         count = _COUNT.fullmatch(cells[index] or "0")
         if not count:
-            raise _BadLine(f"'{cells[index]}' in column {name} is no number of sites", "write a whole number")
+            raise BadLine(f"'{cells[index]}' in column {name} is no number of sites", "write a whole number")
         if int(count[1]) > not_enough:
             enough.append(f"{name} {count[1]}")
     if not enough:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,23 @@ from geodns.geo.address import EMBEDDED, SPECIAL, VERSIONS, Network, Place, Vers
 from geodns.geo.anycast import AnycastPrefix
 from geodns.geo.countries import continent_of, countries
 from geodns.geo.database import Database
+from geodns.geo.egress import EgressPrefix
 from geodns.geo.layer import Indexes, Layer, Starts, distinct, empty, flatten, merged, overlay
 from geodns.geo.location import PLACE_ATTRIBUTES, Located, Location, State
 from geodns.geo.nearness import Bands, Nearness, Spot
 from geodns.geo.nearness import orders as seen_from
-from geodns.geo.partition import FALLBACK, FIRST_RULE, FamilyCells, Partition, cells_of, compile_ipv4, compile_ipv6
+from geodns.geo.partition import (
+    FALLBACK,
+    FIRST_RULE,
+    Cells,
+    FamilyCells,
+    Ipv4Prefixes,
+    Ipv6Prefixes,
+    Partition,
+    cells_of,
+    compile_ipv4,
+    compile_ipv6,
+)
 from geodns.geo.rules import NET, Rule, attribute_of, by_precedence, specificity
 from geodns.geo.selector import (
     AsnSelector,
@@ -28,10 +42,12 @@ from geodns.geo.selector import (
 )
 
 CONFIG = "config (geo.networks)"
+INSTANCE = "config (server.place)"
 COUNTRY_TABLE = "country table"
 _KINDS = (ContinentSelector, CountrySelector, SubdivisionSelector, AsnSelector)
 _Mask = npt.NDArray[np.bool_]
 _SPECIAL = tuple(SPECIAL.items())
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
 class _PrefixTable:
@@ -55,6 +71,20 @@ _ATTRIBUTES = ("continent", "country", "subdivision", "asn")
 
 Policy = tuple[Rule, ...] | Nearness
 """What cuts address space: rules that name clients, or spots near which they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What partitions are compiled for: the policies, all their selectors, and the orders met so far of each."""
+
+    policies: tuple[Policy, ...]
+    places: frozenset[PlaceSelector]
+    orders: dict[Policy, dict[Bands, int]]
+
+    @property
+    def nets(self) -> list[Network]:
+        """The networks of `net:` selectors."""
+        return preorder([place.network for place in self.places if isinstance(place, NetSelector)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +118,18 @@ class Atlas:
 
     Order of authority: the operator's networks, then special-purpose blocks and anycast prefixes (whose location is not
     used), then for each attribute the first database that knows it.
+
+    Beside that stands what says nothing of an address itself: `egress`, where the resolver is that asks from it, and `instance`,
+    where this instance is if it is one of anycast, so that routing sends it whoever is near.
     """
 
     def __init__(
-        self, databases: Sequence[Database], networks: Mapping[Network, Location], anycast: Sequence[AnycastPrefix]
+        self,
+        databases: Sequence[Database],
+        networks: Mapping[Network, Location],
+        anycast: Sequence[AnycastPrefix],
+        egress: Sequence[EgressPrefix] = (),
+        instance: Location | None = None,
     ) -> None:
         self.databases = tuple(databases)
         self.networks = tuple(networks.items())
@@ -101,6 +139,55 @@ class Atlas:
         self._special = _PrefixTable([network for network, _ in _SPECIAL])
         self._covered = (self._named.cells[4], self._named.cells[6]) if self.networks else None
         self._words = {attribute: _Vocabulary() for attribute in _ATTRIBUTES}
+        self.egress = tuple(egress)
+        self._egress = _PrefixTable([prefix.network for prefix in egress])
+        self.instance = instance
+
+    def locate_instance(self) -> Located | None:
+        """Where this instance is, None if it is none of anycast."""
+        if self.instance is None:
+            return None
+        location = _with_continent(self.instance)
+        sources = dict.fromkeys(location.known(), INSTANCE)
+        location = _with_point(location, sources)
+        return Located(location, _EVERYWHERE, State.LOCATED, "this instance's own place", sources)
+
+    @property
+    def anycast_sources(self) -> list[str]:
+        """Who may say of an address that it is anycast: lists, as `AnycastPrefix` names them, and databases."""
+        return [*dict.fromkeys(prefix.source for prefix in self.anycast), *(database.name for database in self.databases)]
+
+    def anycast_source(self, place: Place) -> str:
+        """Who says of an anycast address that it is, the longest prefix of a list first; "" if nobody does."""
+        number, _ = self._anycast.find(place)
+        return self.anycast[number - 1].source if number else self.locate(place).sources.get("anycast", "")
+
+    def anycast_lists(self) -> list[tuple[str, str, int]]:
+        """Each list of anycast prefixes: its source, the newest date in it, "" without one, and how many prefixes are from it."""
+        counts = Counter(prefix.source for prefix in self.anycast)
+        newest = {source: max(prefix.as_of for prefix in self.anycast if prefix.source == source) for source in counts}
+        return [(source, newest[source], count) for source, count in counts.items()]
+
+    def egress_maps(self) -> list[tuple[str, str, int]]:
+        """Path and date of each map of resolvers' egress, and how many prefixes are from it."""
+        return [(*each, count) for each, count in Counter((prefix.source, prefix.as_of) for prefix in self.egress).items()]
+
+    def locate_egress(self, place: Place) -> Located | None:
+        """Where the resolver is that asks from an address, None if no map says so; its AS number may be a database's."""
+        number, length = self._egress.find(place)
+        if not number or not self.egress[number - 1].location.known():
+            return None
+        prefix = self.egress[number - 1]
+        location = _with_continent(prefix.location)
+        sources = dict.fromkeys(location.known(), f"egress map ({prefix.source})")
+        for database in self.databases:
+            found, network = database.look_up(place)
+            if location.asn is None and found.asn is not None:
+                location, length = replace(location, asn=found.asn), max(length, network.prefixlen)
+                sources["asn"] = database.name
+        location = _with_point(location, sources)
+        why = f"{prefix.network} is the egress of a resolver [{prefix.source}:{prefix.line}, {prefix.as_of}]"
+        return Located(location, prefix_around(place, length), State.LOCATED, why, sources)
 
     def locate(self, place: Place) -> Located:
         """Everything known of one address, and who says so."""
@@ -117,9 +204,7 @@ class Atlas:
             news = {name: value for name, value in found.known().items() if name not in sources and name not in taken}
             location = replace(location, **news)  # type: ignore[arg-type]  # known() keeps every attribute's own type
             sources |= dict.fromkeys(news, database.name)
-        if location.country and location.latitude is None and (country := countries().get(location.country)):
-            location = replace(location, latitude=country.latitude, longitude=country.longitude)
-            sources |= dict.fromkeys(("latitude", "longitude"), COUNTRY_TABLE)
+        location = _with_point(location, sources)
         state, why, narrowest = self._state(place, location, sources, length)
         if state is State.ANYCAST:
             location = replace(location, anycast=True)
@@ -156,24 +241,59 @@ class Atlas:
         if not policies:
             return []
         rule_sets = [policy.rules if isinstance(policy, Nearness) else policy for policy in policies]
-        places = {place for rules in rule_sets for rule in rules for place in rule.places}
-        regions = _Vocabulary()
-        for _, location in self.networks:
-            regions.add(location.region)
-        nets = preorder([place.network for place in places if isinstance(place, NetSelector)])
-        orders: dict[Policy, dict[Bands, int]] = {policy: {} for policy in policies}
-
-        def judged(version: Version) -> tuple[Layer, list[Indexes]]:
-            guide = _Guide([policy for policy in orders if isinstance(policy, Nearness) and policy.known])
-            judge = _Judge(self._columns(version, places, nets, guide), self, regions, nets, guide)
-            return judge.classes(), [judge.outcomes(policy, orders[policy]) for policy in policies]
-
-        ipv4, ipv6 = compile_ipv4(*judged(4)), compile_ipv6(*judged(6))
+        places = frozenset(place for rules in rule_sets for rule in rules for place in rule.places)
+        work = _Work(tuple(policies), places, {policy: {} for policy in policies})
+        cells = self._cells(work)
+        egress = self._egress_cells(work)
+        instance = self._instance_outcomes(work)
         for database in self.databases:
             database.release()
         named = map(self._named_cells, rule_sets)
-        found = (tuple(orders[policy]) for policy in policies)
-        return [Partition(*one) for one in zip(ipv4, ipv6, named, found, strict=True)]
+        orders = [tuple(work.orders[policy]) for policy in policies]
+        return [
+            Partition(*both, covered, order, Partition(*mapped, None, order) if mapped else None, outcome)
+            for both, covered, order, mapped, outcome in zip(cells, named, orders, egress, instance, strict=True)
+        ]
+
+    def _cells(self, work: _Work) -> list[tuple[Cells[Ipv4Prefixes], Cells[Ipv6Prefixes]]]:
+        """Address space as each policy cuts it."""
+        ipv4, ipv6 = compile_ipv4(*self._judged(4, work, work.nets)), compile_ipv6(*self._judged(6, work, work.nets))
+        return list(zip(ipv4, ipv6, strict=True))
+
+    def _egress_cells(self, work: _Work) -> Sequence[tuple[Cells[Ipv4Prefixes], Cells[Ipv6Prefixes]] | None]:
+        """As `_cells`, by the places of the egress map alone; elsewhere NOT_LOCATED. None without a map.
+
+        What a `net:` selector names, or a network of the operator, is not asked here. Databases are, if an AS number counts.
+        """
+        if not self.egress:
+            return [None] * len(work.policies)
+        databases = self.databases if any(isinstance(place, AsnSelector) for place in work.places) else ()
+        mapped = Atlas(databases, {prefix.network: prefix.location for prefix in self.egress}, ())
+        placed = np.array([False, *(bool(prefix.location.known()) for prefix in self.egress)])
+
+        def judged(version: Version) -> tuple[Layer, list[Indexes]]:
+            judge = mapped._judge(version, work, [])
+            known = placed[judge.class_columns["named"]]
+            outcomes = [judge.outcomes(policy, work.orders[policy]) for policy in work.policies]
+            return judge.classes(), [np.where(known, each, State.NOT_LOCATED).astype(np.int32) for each in outcomes]
+
+        return list(zip(compile_ipv4(*judged(4)), compile_ipv6(*judged(6)), strict=True))
+
+    def _instance_outcomes(self, work: _Work) -> list[int | None]:
+        """What each policy makes of this instance's place: that of any address, if all were there."""
+        if self.instance is None:
+            return [None] * len(work.policies)
+        _, outcomes = Atlas((), {_EVERYWHERE: self.instance}, ())._judged(4, work, [])
+        return [int(outcome[0]) for outcome in outcomes]
+
+    def _judged(self, version: Version, work: _Work, nets: list[Network]) -> tuple[Layer, list[Indexes]]:
+        judge = self._judge(version, work, nets)
+        return judge.classes(), [judge.outcomes(policy, work.orders[policy]) for policy in work.policies]
+
+    def _judge(self, version: Version, work: _Work, nets: list[Network]) -> _Judge:
+        """All sources laid over each other for some work, cut also at those of its networks that are to be looked at."""
+        guide = _Guide([policy for policy in work.orders if isinstance(policy, Nearness) and policy.known])
+        return _Judge(self._columns(version, work.places, nets, guide), self, work.nets, guide)
 
     def _named_cells(self, rules: tuple[Rule, ...]) -> tuple[FamilyCells, FamilyCells] | None:
         """Which addresses the operator's networks and the rules' own cover; None where there are no such."""
@@ -184,7 +304,7 @@ class Atlas:
         ipv4, ipv6 = (cells_of(version, merged(flatten(version, [(network, 1) for network in nets]))) for version in VERSIONS)
         return ipv4, ipv6
 
-    def _columns(self, version: Version, places: set[PlaceSelector], nets: list[Network], guide: _Guide) -> _Columns:
+    def _columns(self, version: Version, places: frozenset[PlaceSelector], nets: list[Network], guide: _Guide) -> _Columns:
         """Lay all sources over each other, keeping only the attributes that some policy looks at."""
         kinds = {type(place) for place in places}
         embedded = [(network, 1) for network in EMBEDDED] if version == 6 else []
@@ -284,6 +404,15 @@ class _Guide:
         return joint
 
 
+def _with_point(location: Location, sources: dict[str, str]) -> Location:
+    """Where only the country is known, a point of it to measure from; who says so is added to `sources`."""
+    country = countries().get(location.country) if location.latitude is None else None
+    if country is None:
+        return location
+    sources |= dict.fromkeys(("latitude", "longitude"), COUNTRY_TABLE)
+    return replace(location, latitude=country.latitude, longitude=country.longitude)
+
+
 def _with_continent(location: Location) -> Location:
     """A network of the config that names only its country knows its continent too."""
     if location.country and not location.continent:
@@ -331,8 +460,11 @@ def preorder(networks: Sequence[Network]) -> list[Network]:
 class _Judge:
     """Applies policies to classes of cells: rules least specific first, so that the most specific has the last word."""
 
-    def __init__(self, columns: _Columns, atlas: Atlas, regions: _Vocabulary, nets: list[Network], guide: _Guide) -> None:
+    def __init__(self, columns: _Columns, atlas: Atlas, nets: list[Network], guide: _Guide) -> None:
         self.guide = guide
+        self.regions = regions = _Vocabulary()
+        for _, location in atlas.networks:
+            regions.add(location.region)
         self.starts = columns.starts
         one_of, self.class_of = distinct(columns.column.values(), len(columns.starts))
         self.class_columns = classes = columns.at(one_of)
@@ -343,7 +475,6 @@ class _Judge:
         lengths = [network.prefixlen for network, _ in atlas.networks]
         self.region = np.array([0, *own], dtype=np.int32)[classes["named"]]
         self.length = np.array([0, *lengths], dtype=np.int32)[classes["named"]]
-        self.regions = regions
 
     def classes(self) -> Layer:
         """Address space cut into cells, each with the number of its class: cells of a class look alike to every rule."""

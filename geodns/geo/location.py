@@ -31,6 +31,9 @@ class Location:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value not in ("", None) and value is not False}
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.known().items())
+
 
 def words(location: Location, sources: dict[str, str] | None = None) -> str:
     """A location in one line, with who said what."""

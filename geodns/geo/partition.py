@@ -329,13 +329,16 @@ def _cut(first: Words, last: Words) -> tuple[Words, Numbers]:
 class Partition:
     """Both families cut by the outcomes of one policy; `named` tells which addresses an operator's network covers.
 
-    Of a policy of nearness, outcome FIRST_RULE + n means `orders[n]`.
+    Of a policy of nearness, outcome FIRST_RULE + n means `orders[n]`. `egress` is the same policy cut by where the resolvers are
+    that ask from an address, None without a map; `instance` is its outcome for this instance's place, None if that says nothing.
     """
 
     ipv4: Cells[Ipv4Prefixes]
     ipv6: Cells[Ipv6Prefixes]
     named: tuple[FamilyCells, FamilyCells] | None
     orders: tuple[Bands, ...] = ()
+    egress: Partition | None = None
+    instance: int | None = None
 
     def find(self, place: Place) -> Cell:
         """The cell that holds an address; IPv4 inside IPv6 gets the scope of the whole IPv6 prefix."""

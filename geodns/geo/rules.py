@@ -85,10 +85,11 @@ def by_precedence(rules: tuple[Rule, ...]) -> list[int]:
     return sorted(range(len(rules)), key=lambda number: (bool(rules[number].region), rules[number].name))
 
 
-def winner(rules: tuple[Rule, ...], place: Place, located: Located) -> Winner | None:
+def winner(rules: tuple[Rule, ...], place: Place | None, located: Located) -> Winner | None:
     """The most specific rule for one located address, None if no rule names it.
 
-    A `net:` selector names addresses, not places, so it holds for an address without a usable location too.
+    A `net:` selector names addresses, not places, so it holds for an address without a usable location too, and not where it is
+    no address that is located (None).
     """
     best: Winner | None = None
     for number in by_precedence(rules):
@@ -104,9 +105,9 @@ def winner(rules: tuple[Rule, ...], place: Place, located: Located) -> Winner | 
     return best
 
 
-def _holds(selector: PlaceSelector, place: Place, located: Located) -> bool:
+def _holds(selector: PlaceSelector, place: Place | None, located: Located) -> bool:
     if isinstance(selector, NetSelector):
-        return _inside(place, selector.network)
+        return place is not None and _inside(place, selector.network)
     if located.state in {State.SPECIAL, State.ANYCAST}:  # what is known of such an address is not its user's place
         return False
     attribute, word = attribute_of(selector)

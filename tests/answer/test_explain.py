@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geodns.answer import Asker, Explanation, Snapshot, Trust, explain, rdata_text, respond, type_text
 from geodns.wire import ROOT, RRset, Type, from_text
-from tests.support.random_worlds import QUESTIONS, WORLDS, World, clients, subnets
+from tests.support.random_worlds import LADDERED, QUESTIONS, WORLDS, World, clients, subnets
 from tests.support.world import SENDER, observed, place, question, snapshot_of, subnet
 
 ZONE = """$TTL 300
@@ -141,7 +141,7 @@ def test_an_answer_too_long_for_a_datagram_says_so() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.data(), WORLDS, QUESTIONS)
+@given(st.data(), WORLDS | LADDERED, QUESTIONS)
 def test_an_explanation_tells_what_the_server_answers(data: st.DataObject, world: World, asked: str) -> None:
     """For every client and question: RCODE, records, answer, TTL and scope are those of the reply on the wire."""
     sent = data.draw(st.none() | subnets(world))

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.answer import (
+    LADDER,
     QUIET,
     Census,
     Datagram,
+    How,
     Ledger,
     Moment,
     Pool,
+    Rung,
     Snapshot,
     Standing,
     Steering,
@@ -31,7 +34,7 @@ from geodns.daemon import DEMONSTRATION, load
 from geodns.wire import Edns, Query, Type, from_text, question_of, render_query, subnet_of
 from geodns.wire.edns import render_opt, render_options
 from tests.support.pools import DOWN, Server, moments, pool_of, pools, standings
-from tests.support.random_worlds import WORLDS, World
+from tests.support.random_worlds import LADDERED, WORLDS, World, clients, subnets
 from tests.support.world import snapshot_of
 
 ODD_ZONES = {
@@ -266,6 +269,35 @@ def test_random_worlds_answer_alike_on_both_paths(world: World, data: st.DataObj
         assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
 
 
+@settings(max_examples=60, deadline=None)
+@given(LADDERED, st.data())
+def test_every_ladder_answers_alike_on_both_paths(world: World, data: st.DataObject) -> None:
+    """Egress maps, an instance's own place, rungs left out or in another order: replies and all that is counted are the same."""
+    paths = Both(world.snapshot)
+    for _ in range(8):
+        name = data.draw(st.sampled_from(["www.example.", "alias.example.", "x.wild.example.", "static.example."]))
+        option = data.draw(st.none() | subnets(world))
+        opt = render_opt(1232, 0, 0, 0, render_options([(8, subnet_option(option))] if option else []))
+        octets = message(name, data.draw(st.sampled_from([1, 28, 5])), 1, 0, data.draw(st.sampled_from([opt, None])), 0)
+        address = sockaddr(data.draw(clients(world)))
+        paths.general(octets, address)
+        expected = paths.general(octets, address)
+
+        assert [expected, expected] == [paths.fast(octets, address), paths.fast(octets, address)]
+    assert rungs_counted(paths.plain_census) == rungs_counted(paths.census)
+
+
+def rungs_counted(census: Census) -> Counter[str]:
+    """How often each rung has decided, and how often an anycast address was passed over."""
+    counted: Counter[str] = Counter()
+    for labels, count in zip(census.ledger.names, census.tally, strict=True):
+        if labels[0] == "reply":
+            counted[How(int(labels[-1])).name] += count
+        elif labels[0] in {"anycast", "anycast_source"}:
+            counted[" ".join(labels)] += count
+    return +counted
+
+
 USUAL = [
     ("www.example.com", Type.A), ("www.example.com", Type.AAAA), ("WWW.eXample.com", Type.A), ("static.example.com", Type.A),
     ("www.example.com", Type.TXT), ("missing.example.com", Type.A), ("www.missing.example.com", Type.HTTPS),
@@ -413,8 +445,21 @@ def every_pool() -> list[Pool]:
     ]
 
 
+EGRESS: dict[str, dict[str, object]] = {"198.18.0.0/24": {"country": "JP"}, "8.8.8.0/25": {"country": "DE"}, "81.2.0.0/16": {}}
+WAYS: list[tuple[tuple[Rung, ...], dict[str, dict[str, object]], dict[str, object]]] = [
+    (LADDER, {}, {}),
+    (LADDER, EGRESS, {}),
+    (LADDER, {}, {"latitude": -33.9, "longitude": 151.2}),
+    ((Rung.ECS, Rung.RESOLVER, Rung.EGRESS, Rung.INSTANCE), EGRESS, {"country": "US"}),
+    ((Rung.EGRESS, Rung.ECS, Rung.RESOLVER), EGRESS, {"country": "US"}),
+    ((Rung.INSTANCE,), {}, {"country": "FR"}),
+]
+"""Ladders, egress maps and places of the instance."""
+
+
 @cache
-def pooled(*, trusted: bool = True) -> Both:
+def pooled(*, trusted: bool = True, way: int = 0) -> Both:
+    ladder, egress, instance = WAYS[way]
     trust = ("0.0.0.0/0", "::/0") if trusted else ("81.0.0.0/8", "2a02::/16")
     return Both(
         snapshot_of(
@@ -424,6 +469,9 @@ def pooled(*, trusted: bool = True) -> Both:
             regions=POOL_REGIONS,
             pools=every_pool(),
             trust=trust,
+            ladder=ladder,
+            egress=egress,
+            instance=instance,
         )
     )
 
@@ -454,14 +502,20 @@ POOL_MESSAGES = st.builds(
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.booleans(), MOMENTS, st.lists(st.tuples(POOL_MESSAGES, st.sampled_from(POOL_SOURCES)), min_size=1, max_size=12))
+@given(
+    st.booleans(),
+    st.integers(0, len(WAYS) - 1),
+    MOMENTS,
+    st.lists(st.tuples(POOL_MESSAGES, st.sampled_from(POOL_SOURCES)), min_size=1, max_size=12),
+)
 def test_pools_answer_alike_on_both_paths_at_every_moment(
     trusted: bool,
+    way: int,
     octets: bytes,
     asked: list[tuple[bytes, str]],
 ) -> None:
     """Pools of every steering, asked for themselves, through aliases, wildcards and hints, whatever is up or down."""
-    paths = pooled(trusted=trusted)
+    paths = pooled(trusted=trusted, way=way)
     paths.stand(octets)
     for query, source in asked:
         address = sockaddr(source)

@@ -35,7 +35,7 @@ def test_every_number_knows_its_name(runs: list[tuple[int, tuple[str, ...]]]) ->
 
 def test_a_full_ledger_counts_newcomers_together() -> None:
     """Beyond the capacity all new names of a metric share one number; those that were there keep theirs."""
-    ledger = Ledger(capacity=4096 + 20)
+    ledger = Ledger(capacity=4096 + 2 * len(How))
     known = [ledger.reply("udp", "A", "NOERROR", f"pool:app/{number}") for number in range(2)]
     others = {ledger.reply("udp", "A", "NOERROR", f"pool:app/{number}") for number in range(2, 500)}
 

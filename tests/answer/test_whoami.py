@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Asker, Client, Subnet, explain, respond
+from geodns.answer import Asker, Client, Subnet, climb, explain, respond
 from geodns.answer.whoami import introduce
 from geodns.wire import Type, from_text
 from tests.support.random_worlds import HEAD, WORLDS, World, subnets
@@ -150,7 +150,8 @@ def test_every_string_fits(name: str) -> None:
     owner = from_text("whoami.example.")
     whereabouts = snapshot.zones[from_text("example.")].whereabouts
     assert whereabouts
-    rdata = introduce(whereabouts, snapshot.atlas, snapshot.identity, client, None, (owner, 0)).rrset.rdatas[0]
+    way = climb(whereabouts, client)
+    rdata = introduce(way, snapshot.atlas, snapshot.identity, client, None, (owner, 0)).rrset.rdatas[0]
     texts = []
     while rdata:
         texts.append(rdata[1 : rdata[0] + 1].decode())

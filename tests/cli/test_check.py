@@ -52,6 +52,8 @@ def test_json_has_problems_and_summary(run: Run) -> None:
         "embedded",
         "networks",
         "anycast_prefixes",
+        "egress_prefixes",
+        "ladder",
         "rule_sets",
         "expectations",
         "seconds",
@@ -164,3 +166,22 @@ def test_a_configuration_that_cannot_be_read_is_a_problem(run: Run, tmp_path: Pa
 
     assert 1 == told.code
     assert message in told.out
+
+
+def test_maps_of_egress_and_the_place_of_the_instance_are_told(run: Run, tmp_path: Path) -> None:
+    """With date and size; a bad line of a map is told with its number, and refuses the load."""
+    config = tmp_path / "g.toml"
+    config.write_text('geo.egress = ["egress-2026-11-28.txt"]\nserver.anycast = true\nserver.place.country = "DE"\n')
+    egress = tmp_path / "egress-2026-11-28.txt"
+    egress.write_text('"34.64.0.0/24 icn " "34.64.1.0/24 tpe "\n')
+    told = run("check", str(config))
+
+    assert 0 == told.code
+    assert f"egress: {egress} of 2026-11-28, 2 egress prefixes" in told.out
+    assert "instance: this one of anycast is at continent EU, country DE" in told.out
+
+    egress.write_text('"34.64.0.0/24 xyq "\n')
+    refused = run("check", str(config))
+
+    assert 1 == refused.code
+    assert f"{egress}:1: 'xyq' is no airport code" in refused.out

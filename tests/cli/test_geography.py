@@ -67,7 +67,20 @@ def test_json_is_a_list_in_the_order_asked(run: Run) -> None:
 
     assert ["10.1.2.3", "8.8.8.8", "81.2.69.5"] == [found["address"] for found in told]
     assert ["special", "anycast", "located"] == [found["state"] for found in told]
-    assert [{"address", "network", "state", "why", "location", "sources"}] * 3 == [set(found) for found in told]
+    assert [{"address", "network", "state", "why", "location", "sources", "egress"}] * 3 == [set(found) for found in told]
+
+
+def test_an_address_in_an_egress_map_is_told_as_a_sender_too(run: Run, tmp_path: Path) -> None:
+    """What the map says is no place of the address itself, but counts for what is asked from it."""
+    (tmp_path / "egress.csv").write_text("8.8.8.0/24,KR\n")
+    config = tmp_path / "g.toml"
+    config.write_text('geo.egress = ["egress.csv"]\n')
+    told = run("geo", "lookup", "8.8.8.8", "--config", str(config))
+    [found] = run("geo", "lookup", "8.8.8.8", "--config", str(config), "--json").json
+
+    assert "anycast: location means nothing" in told.out
+    assert "as a sender: 8.8.8.0/24 is the egress of a resolver" in told.out
+    assert ("anycast", "KR") == (found["state"], found["egress"]["location"]["country"])
 
 
 def test_the_configurations_networks_and_databases_are_asked(run: Run, tmp_path: Path) -> None:

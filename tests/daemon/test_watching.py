@@ -12,6 +12,7 @@ admin.token_file = "token"
 server.cookie_secrets = "cookies.secret"
 geo.databases = ["places.mmdb", "/elsewhere/asn.mmdb"]
 geo.anycast = ["anycast.txt"]
+geo.egress = ["egress.txt"]
 [pools.app.check]
 type = "https"
 ca_file = "ca.pem"
@@ -35,7 +36,17 @@ def test_everything_that_a_reload_reads_is_watched(tmp_path: Path) -> None:
     path.write_text(CONFIG)
     (tmp_path / "a.zone").write_text("$INCLUDE hosts\n")
     found = watched_files(path, configuration.load(path))
-    read = ("geodns.toml", "a.zone", "hosts", "places.mmdb", "/elsewhere/asn.mmdb", "anycast.txt", "ca.pem", "token")
+    read = (
+        "geodns.toml",
+        "a.zone",
+        "hosts",
+        "places.mmdb",
+        "/elsewhere/asn.mmdb",
+        "anycast.txt",
+        "egress.txt",
+        "ca.pem",
+        "token",
+    )
     expected = (*read, "cookies.secret")
 
     assert tuple(tmp_path / name for name in expected) == found

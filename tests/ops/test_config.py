@@ -30,6 +30,7 @@ from geodns.ops.config import (
     Explain,
     Frr,
     Geo,
+    InstancePlace,
     Listen,
     Log,
     NetworkPlace,
@@ -352,6 +353,7 @@ def test_a_file_without_permission_is_one_problem(monkeypatch: pytest.MonkeyPatc
 
 MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("server",): Server,
+    ("server", "place"): InstancePlace,
     ("admin",): Admin,
     ("log",): Log,
     ("geo",): Geo,
@@ -385,7 +387,7 @@ def entries(document: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, A
 
 OWN_WORDS = {"nsid", "id_server", "hostname_bind", "version_server", "version_bind"}
 WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity", *OWN_WORDS}
-WITHOUT_DEFAULT |= {"asn", "med", "protocols", "exabgp", "bird", "frr", "exec"}
+WITHOUT_DEFAULT |= {"place", "asn", "med", "protocols", "exabgp", "bird", "frr", "exec"}
 """Keys whose default is that there is nothing, or what another key says, or that some type of check must have."""
 
 
@@ -409,7 +411,7 @@ def test_the_example_lists_every_key_with_its_default(path: tuple[str, ...]) -> 
     fields = MODELS[path].model_fields
 
     assert set(fields) == {key for table in tables for key in table}
-    if MODELS[path] is NetworkPlace:  # the default is that nothing is known: nothing to show
+    if issubclass(MODELS[path], InstancePlace):  # the default is that nothing is known: nothing to show
         return
     for key, field in fields.items():
         if not field.is_required() and key not in WITHOUT_DEFAULT:
@@ -606,6 +608,22 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) ->
         ("log = {queries = 1.0, dnstap = 'unix:dnstap.sock'}", "log.dnstap: 'dnstap.sock' is no absolute path of a socket"),
         ("log.truncate_ipv4 = 33", "log.truncate_ipv4: 33 is out of range"),
         ("geo.databases = ['']", "geo.databases[0]: is no path"),
+        ("server.anycast = true", "server.anycast: routing chooses this instance, but server.place does not say where it is"),
+        ("server.place = {}", "server.place: says nothing about the place"),
+        ("server.place = {latitude = 1}", "server.place: has one of latitude and longitude"),
+        ("server.place = {country = 'XX'}", "server.place.country: 'XX' is no country"),
+        ("server.place = {country = 'DE', subdivision = 'US-CA'}", "server.place: subdivision 'US-CA' is not in country 'DE'"),
+        ("server.place.asn = 64500", "server.place.asn: no such key"),
+        ("server.anycast = 1", "server.anycast: expected true or false, found the number 1"),
+        ("geo.egress = 'egress.csv'", "geo.egress: expected a list, found the text 'egress.csv'"),
+        ("geo.ladder = []", "geo.ladder: is empty"),
+        ("geo.ladder = ['ecs', 'resolver', 'ecs']", "geo.ladder: has 'ecs' twice"),
+        ("geo.ladder = ['resolvr']", "geo.ladder[0]: 'resolvr' is no rung"),
+        ("geo.ladder = ['ecs', 'fallback']", "geo.ladder[1]: 'fallback' is always the last"),
+        (
+            "geo.ladder = ['net']",
+            "geo.ladder[0]: 'net' has no place of its own: a network of the config speaks for whichever address is asked",
+        ),
         ("geo.networks = []", "geo.networks: expected a table, found a list"),
         ("geo.networks.berlin = {asn = 1}", "geo.networks.berlin: 'berlin' is no network"),
         ("geo.networks.'10.0.0.1/8' = {asn = 1}", "geo.networks.\"10.0.0.1/8\": '10.0.0.1/8' has bits set beyond its prefix"),
@@ -778,3 +796,37 @@ def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
     )
     for quiet in ("", "[catchment]\nenabled = false\n", "[catchment]\nwindow = 600\n"):
         assert () == parse(f'[admin]\nlisten = ""\n{quiet}').warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("", []),
+        ("geo.egress = ['egress.csv']", []),
+        ("server.place.latitude = 1\nserver.place.longitude = 1", []),
+        ("geo.egress = ['e']\ngeo.ladder = ['ecs']", ["geo.egress: is not asked: geo.ladder has no rung egress"]),
+        (
+            "server = {anycast = true, place.country = 'DE'}\ngeo.ladder = ['ecs']",
+            ["server.anycast: is of no effect: geo.ladder has no rung instance"],
+        ),
+        (
+            "server = {anycast = true, place.country = 'DE'}\ngeo.ladder = ['instance', 'ecs', 'resolver']",
+            ["geo.ladder: ecs, resolver is never asked: rung instance always decides"],
+        ),
+        ("server.place.country = 'DE'\ngeo.ladder = ['instance', 'ecs']", []),
+        (
+            "server = {anycast = true, place = {latitude = 1, longitude = 1}}",
+            ["server.place: has no country: it has distances, but no rule by country or continent holds"],
+        ),
+    ],
+)
+def test_a_ladder_with_a_rung_for_nothing_is_warned_of(text: str, warnings: list[str]) -> None:
+    """What is prepared but never asked, and a place that hardly any rule can name."""
+    assert warnings == [problem.message for problem in parse(text).warnings]
+
+
+def test_a_mistyped_rung_is_recognised() -> None:
+    """The nearest one is suggested."""
+    [problem] = problems_of("geo.ladder = ['resolvr']")
+
+    assert "did you mean 'resolver'?" == problem.remedy

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from hypothesis import strategies as st
 
-from geodns.answer import Snapshot
+from geodns.answer import LADDER, Rung, Snapshot
 from geodns.geo import Network
 from geodns.geo.address import EMBEDDED, SPECIAL
 from tests.support.world import Places, snapshot_of
@@ -54,12 +54,18 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class World:
-    """One random world: two databases, networks and anycast prefixes; rules for A, fewer for AAAA, a CNAME and a wildcard."""
+    """One random world: two databases, networks and anycast prefixes; rules for A, fewer for AAAA, a CNAME and a wildcard.
+
+    With an egress map, a place of its own and a ladder in the worlds that `LADDERED` draws.
+    """
 
     databases: tuple[Places, Places]
     networks: Places
     anycast: tuple[str, ...]
     selectors: tuple[str, ...]
+    egress: Places = field(default_factory=dict)
+    instance: Mapping[str, object] = field(default_factory=dict)
+    ladder: tuple[Rung, ...] = LADDER
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -70,6 +76,9 @@ class World:
             networks=self.networks,
             anycast=self.anycast,
             regions=REGIONS,
+            egress=self.egress,
+            instance=self.instance,
+            ladder=self.ladder,
         )
 
     def _tailored(self) -> Iterator[str]:
@@ -81,7 +90,7 @@ class World:
 
     def addresses(self) -> list[str]:
         """First and last address of everything named anywhere, and their neighbours outside."""
-        texts = [*self.databases[0], *self.databases[1], *self.networks, *self.anycast]
+        texts = [*self.databases[0], *self.databases[1], *self.networks, *self.anycast, *self.egress]
         named: list[Network] = [*map(ip_network, texts), *SPECIAL, *EMBEDDED]
         named += [ip_network(selector.removeprefix("net:")) for selector in self.selectors if selector.startswith("net:")]
         found = {edge for network in named for edge in _edges(network)}
@@ -104,6 +113,16 @@ WORLDS = st.builds(
     st.lists(NETWORKS, max_size=2).map(tuple),
     st.lists(st.sampled_from(SELECTORS), unique=True, min_size=1, max_size=6).map(tuple),
 )
+MAPPED: tuple[dict[str, object], ...] = ({"country": "DE"}, {"continent": "AS"}, {"country": "US", "subdivision": "US-CA"}, {})
+LADDERS = st.permutations(LADDER).flatmap(lambda order: st.integers(0, 4).map(lambda length: tuple(order[:length])))
+LADDERED = st.builds(
+    lambda world, egress, instance, ladder: replace(world, egress=egress, instance=instance, ladder=ladder),
+    WORLDS,
+    st.dictionaries(NETWORKS, st.sampled_from(MAPPED), max_size=4),
+    st.sampled_from([{}, {"country": "FR"}, {"latitude": 1.0, "longitude": 2.0}]),
+    st.just(LADDER) | LADDERS,
+)
+"""Worlds in which other rungs may decide, in other orders."""
 QUESTIONS = st.builds(
     lambda name, rdtype: f"{name}.example. {rdtype}".lstrip("."), st.sampled_from(NAMES), st.sampled_from(TYPES)
 )

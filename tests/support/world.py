@@ -14,9 +14,21 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from geodns.answer import Pool, Snapshot, Trust, compile_zones, identity_of, respond
+from geodns.answer import LADDER, Pool, Rung, Snapshot, Trust, compile_zones, identity_of, respond
 from geodns.answer import Steering as PoolSteering
-from geodns.geo import AnycastPrefix, Atlas, Database, Location, Network, Place, Version, parse_place, place_of, prefix_around
+from geodns.geo import (
+    AnycastPrefix,
+    Atlas,
+    Database,
+    EgressPrefix,
+    Location,
+    Network,
+    Place,
+    Version,
+    parse_place,
+    place_of,
+    prefix_around,
+)
 from geodns.geo.layer import Layer, flatten
 from geodns.geo.partition import cells_of
 from geodns.problem import errors
@@ -73,6 +85,9 @@ class Settings(TypedDict, total=False):
     own_words: Mapping[str, str]
     told_why: Sequence[str]
     pools: Sequence[Pool]
+    egress: Places
+    instance: Mapping[str, object]
+    ladder: Sequence[Rung]
 
 
 def read_zone(origin: str, text: str) -> ZoneContents:
@@ -93,7 +108,12 @@ def atlas_of(**settings: Unpack[Settings]) -> Atlas:
     listed = [
         AnycastPrefix(ip_network(text), "Example", "listed", "in a test", "test", "") for text in settings.get("anycast", ())
     ]
-    return Atlas(databases, networks, listed)
+    egress = [
+        EgressPrefix(ip_network(text), Location(**known), "egress.csv", line, "2026-11-28")  # type: ignore[arg-type]
+        for line, (text, known) in enumerate(settings.get("egress", {}).items(), start=1)
+    ]
+    here = settings.get("instance")
+    return Atlas(databases, networks, listed, egress, Location(**here) if here else None)  # type: ignore[arg-type]
 
 
 def snapshot_of(zones: Mapping[str, str], **settings: Unpack[Settings]) -> Snapshot:
@@ -109,11 +129,15 @@ def compiled(zones: Sequence[ZoneContents], **settings: Unpack[Settings]) -> Sna
     named = {node.pool.pool for contents in zones for node in contents.nodes.values() if node.pool}
     empty = [Pool(name, PoolSteering.FAILOVER, (), (), ()) for name in sorted(named - given.keys())]
     served, pools, rule_sets = compile_zones(zones, [*given.values(), *empty], atlas, regions)
-    trust = Trust(settings.get("ecs", True), tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0")))))
+    ladder = tuple(settings.get("ladder", LADDER))
+    trusted = tuple(map(ip_network, settings.get("trust", ("0.0.0.0/0", "::/0"))))
+    trust = Trust(settings.get("ecs", True), trusted, Rung.ECS in ladder)
     identity = identity_of(settings.get("identity", ""), settings.get("version", ""), settings.get("own_words"))
     secrets = settings.get("cookie_secrets", ())
     told_why = tuple(map(ip_network, settings.get("told_why", ())))
-    return Snapshot(served, atlas, pools, trust, identity, rule_sets=rule_sets, cookie_secrets=secrets, told_why=told_why)
+    return Snapshot(
+        served, atlas, pools, trust, identity, rule_sets=rule_sets, ladder=ladder, cookie_secrets=secrets, told_why=told_why
+    )
 
 
 def place(text: str) -> Place:

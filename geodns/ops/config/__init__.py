@@ -5,7 +5,20 @@ from geodns.ops.config._announce_together import MOST_QUESTIONS, service_address
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
-from geodns.ops.config._tables import Admin, Catchment, Config, Ecs, Expect, Explain, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import (
+    Admin,
+    Catchment,
+    Config,
+    Ecs,
+    Expect,
+    Explain,
+    Geo,
+    InstancePlace,
+    Log,
+    NetworkPlace,
+    Server,
+    Zone,
+)
 
 __all__ = [
     "MOST_QUESTIONS",
@@ -24,6 +37,7 @@ __all__ = [
     "Explain",
     "Frr",
     "Geo",
+    "InstancePlace",
     "Listen",
     "Log",
     "NetworkPlace",

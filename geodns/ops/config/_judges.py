@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from typing import NoReturn, TypeVar
 
@@ -25,6 +26,9 @@ POOL_PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _URL_PATH = re.compile(r"/[!-~]*")
 _Item = TypeVar("_Item")
+
+LADDER = ("ecs", "egress", "resolver", "instance")
+"""Rungs of the trust ladder that can stand anywhere in it, in their usual order."""
 
 
 def shown(value: object) -> str:
@@ -92,6 +96,25 @@ def not_empty(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
     if not items:
         refuse("is empty", "list at least one")
     return items
+
+
+def distinct(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    twice = next((item for number, item in enumerate(items) if item in items[:number]), None)
+    if twice is not None:
+        refuse(f"has {shown(twice)} twice", "name each once")
+    return not_empty(items)
+
+
+def rung(text: str) -> str:
+    """A rung that can stand anywhere in the ladder."""
+    if text in LADDER:
+        return text
+    if text == "net":
+        refuse("'net' has no place of its own: a network of the config speaks for whichever address is asked", "leave it out")
+    if text == "fallback":
+        refuse("'fallback' is always the last", "leave it out")
+    close = get_close_matches(text.lower(), LADDER, 1)
+    refuse(f"{shown(text)} is no rung", f"did you mean '{close[0]}'?" if close else f"write {', '.join(LADDER)}")
 
 
 def network(text: str) -> str:

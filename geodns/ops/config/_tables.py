@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
@@ -30,12 +30,51 @@ from geodns.ops.config._shapes import (
     RecordType,
     RegionName,
     ResponseCode,
+    RungText,
     SelectorText,
     Table,
     Workers,
     pattern,
 )
 from geodns.problem import Problem
+
+
+class InstancePlace(Table):
+    """Where this instance is, as the operator knows it."""
+
+    _subject: ClassVar[str] = "place"
+
+    continent: Annotated[str, AfterValidator(_judges.continent)] = Field(
+        default="", description="AF, AN, AS, EU, NA, OC or SA.", json_schema_extra={"enum": ["", *CONTINENTS]}
+    )
+    country: Annotated[str, AfterValidator(_judges.country), pattern("^([A-Za-z]{2})?$")] = Field(
+        default="", description="ISO 3166-1 code of two letters."
+    )
+    subdivision: Annotated[str, AfterValidator(_judges.subdivision), pattern("^([A-Za-z]{2}-[A-Za-z0-9]{1,3})?$")] = Field(
+        default="", description="ISO 3166-2 code, as in US-CA."
+    )
+    city: str = Field(default="", description="Name of the city; shown, never matched.")
+    latitude: Latitude | None = Field(default=None, description="Decimal degrees, north positive; together with longitude.")
+    longitude: Longitude | None = Field(default=None, description="Decimal degrees, east positive; together with latitude.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if all(value in ("", None) for _, value in self):
+            _judges.refuse(f"says nothing about the {self._subject}", 'give at least one key, for example country = "DE"')
+        if (self.latitude is None) != (self.longitude is None):
+            _judges.refuse("has one of latitude and longitude", "give both, or neither")
+        if self.country and self.subdivision and not self.subdivision.startswith(f"{self.country}-"):
+            _judges.refuse(f"subdivision '{self.subdivision}' is not in country '{self.country}'", "make them agree")
+        return self
+
+
+class NetworkPlace(InstancePlace):
+    """What the operator knows about a network, before any database is asked."""
+
+    _subject: ClassVar[str] = "network"
+
+    asn: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = Field(default=None, description="Number of the autonomous system.")
+    region: str = Field(default="", description="A region of [regions] that holds these clients whatever it lists.")
 
 
 class Server(Table):
@@ -58,6 +97,10 @@ class Server(Table):
     )
     version_bind: CharacterString | None = Field(
         default=None, description='What version.bind tells; left out: version; "" = refused.'
+    )
+    place: InstancePlace | None = Field(default=None, description="Where this instance is.")
+    anycast: bool = Field(
+        default=False, description="Whether routing chooses this instance, so that its place tells where clients are."
     )
     state: PathOrNone = Field(default="/var/lib/geodns", description='Directory for what survives a restart; "" = nothing does.')
     state_max_age: float = Field(
@@ -125,35 +168,6 @@ class Log(Table):
     )
 
 
-class NetworkPlace(Table):
-    """What the operator knows about a network, before any database is asked."""
-
-    continent: Annotated[str, AfterValidator(_judges.continent)] = Field(
-        default="", description="AF, AN, AS, EU, NA, OC or SA.", json_schema_extra={"enum": ["", *CONTINENTS]}
-    )
-    country: Annotated[str, AfterValidator(_judges.country), pattern("^([A-Za-z]{2})?$")] = Field(
-        default="", description="ISO 3166-1 code of two letters."
-    )
-    subdivision: Annotated[str, AfterValidator(_judges.subdivision), pattern("^([A-Za-z]{2}-[A-Za-z0-9]{1,3})?$")] = Field(
-        default="", description="ISO 3166-2 code, as in US-CA."
-    )
-    city: str = Field(default="", description="Name of the city; shown, never matched.")
-    asn: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = Field(default=None, description="Number of the autonomous system.")
-    latitude: Latitude | None = Field(default=None, description="Decimal degrees, north positive; together with longitude.")
-    longitude: Longitude | None = Field(default=None, description="Decimal degrees, east positive; together with latitude.")
-    region: str = Field(default="", description="A region of [regions] that holds these clients whatever it lists.")
-
-    @model_validator(mode="after")
-    def _agrees(self) -> NetworkPlace:
-        if all(value in ("", None) for _, value in self):
-            _judges.refuse("says nothing about the network", 'give at least one key, for example country = "DE"')
-        if (self.latitude is None) != (self.longitude is None):
-            _judges.refuse("has one of latitude and longitude", "give both, or neither")
-        if self.country and self.subdivision and not self.subdivision.startswith(f"{self.country}-"):
-            _judges.refuse(f"subdivision '{self.subdivision}' is not in country '{self.country}'", "make them agree")
-        return self
-
-
 class Geo(Table):
     """The planet: where addresses are."""
 
@@ -164,7 +178,16 @@ class Geo(Table):
         default=(), description="Lists of anycast prefixes besides the shipped one; they have no location."
     )
     bad_lines: Literal["refuse", "skip"] = Field(
-        default="refuse", description="A bad line of a list refuses the load, or only that line is left out, with a warning."
+        default="refuse",
+        description="A bad line of a list or map refuses the load, or only that line is left out, with a warning.",
+    )
+    egress: Items[PathText] = Field(
+        default=(), description="Maps of resolvers' egress: from which prefix a resolver at which place asks."
+    )
+    ladder: Annotated[Items[RungText], AfterValidator(_judges.distinct)] = Field(
+        default=_judges.LADDER,
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+        description="Who is asked for a client's place, the most trusted first; what is left out is not asked.",
     )
     networks: dict[NetworkText, NetworkPlace] = Field(
         default_factory=dict, description="Networks whose place you know, by prefix; they win over all databases."

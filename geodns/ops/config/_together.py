@@ -16,7 +16,7 @@ from geodns.ops.config._judges import domain_name
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
 from geodns.ops.config._pools_together import pool_faults, pool_warnings
 from geodns.ops.config._raw import array, table, text_of
-from geodns.ops.config._tables import Admin, Log, Server
+from geodns.ops.config._tables import Admin, Geo, Log, Server
 from geodns.ops.config._words import Fault, dotted
 from geodns.ops.toml_lines import KeyPath
 from geodns.wire import names
@@ -28,6 +28,7 @@ def faults_together(document: dict[str, object]) -> Iterator[Fault]:
     yield from _networks_at_odds(document)
     yield from _zones_and_expectations(document)
     yield from _open_door(document)
+    yield from _anycast_nowhere(document)
     yield from pool_faults(document)
     yield from announce_faults(document)
 
@@ -36,6 +37,7 @@ def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
     """What is allowed but seldom meant."""
     yield from _logged_nowhere(document)
     yield from _asked_nowhere(document)
+    yield from _never_asked(document)
     yield from pool_warnings(document)
     yield from announce_warnings(document)
 
@@ -71,6 +73,30 @@ def _open_door(document: dict[str, object]) -> Iterator[Fault]:
     if not isinstance(listen, UnixListen) and not ip_address(listen.host).is_loopback:
         remedy = 'add token_file = "…", or listen on 127.0.0.1, [::1] or "unix:/run/geodns/admin.sock"'
         yield ("admin", "listen"), f"'{listen}' is open to other machines, and there is no token", remedy
+
+
+def _anycast_nowhere(document: dict[str, object]) -> Iterator[Fault]:
+    server = table(document, "server")
+    if server.get("anycast") is True and not server.get("place"):
+        remedy = 'add place = { country = "DE", latitude = 50.11, longitude = 8.68 }'
+        yield ("server", "anycast"), "routing chooses this instance, but server.place does not say where it is", remedy
+
+
+def _never_asked(document: dict[str, object]) -> Iterator[Fault]:
+    """Rungs of the ladder that are prepared for nothing, and an instance's place that hardly any rule can name."""
+    server, geo = table(document, "server"), table(document, "geo")
+    ladder = array(geo, "ladder") if "ladder" in geo else list(Geo().ladder)
+    anycast, place = server.get("anycast") is True, table(server, "place")
+    if geo.get("egress") and "egress" not in ladder:
+        yield ("geo", "egress"), "is not asked: geo.ladder has no rung egress", "add it there, or take the maps out"
+    if anycast and "instance" not in ladder:
+        yield ("server", "anycast"), "is of no effect: geo.ladder has no rung instance", "add it there, or take this out"
+    if anycast and "instance" in ladder[:-1]:
+        after = ", ".join(map(str, ladder[ladder.index("instance") + 1 :]))
+        yield ("geo", "ladder"), f"{after} is never asked: rung instance always decides", "put instance last"
+    if anycast and place and not place.get("country") and not place.get("continent"):
+        remedy = 'add country = "DE", from which the continent follows'
+        yield ("server", "place"), "has no country: it has distances, but no rule by country or continent holds", remedy
 
 
 def _logged_nowhere(document: dict[str, object]) -> Iterator[Fault]:

@@ -12,7 +12,20 @@ from pydantic_core import ErrorDetails
 from geodns.ops.config._announce import Announce, Bird, Exabgp, Exec, Frr
 from geodns.ops.config._judges import shown
 from geodns.ops.config._pools import Check, Endpoint, Pool
-from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Explain, Geo, Log, NetworkPlace, Server, Zone
+from geodns.ops.config._tables import (
+    Admin,
+    Catchment,
+    Config,
+    Ecs,
+    Expect,
+    Explain,
+    Geo,
+    InstancePlace,
+    Log,
+    NetworkPlace,
+    Server,
+    Zone,
+)
 from geodns.ops.toml_lines import KeyPath
 from geodns.problem import Problem
 
@@ -101,31 +114,35 @@ def _nearest_key(path: KeyPath) -> str:
     return f"known here: {', '.join(known)}"
 
 
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "server": Server,
+    "admin": Admin,
+    "log": Log,
+    "geo": Geo,
+    "ecs": Ecs,
+    "catchment": Catchment,
+    "explain": Explain,
+    "announce": Announce,
+}
+_METHODS: dict[str, type[BaseModel]] = {"exabgp": Exabgp, "bird": Bird, "frr": Frr, "exec": Exec}
+
+
 def _table_at(path: KeyPath) -> type[BaseModel]:
     match path:
-        case ("server",):
-            return Server
-        case ("admin",):
-            return Admin
-        case ("log",):
-            return Log
-        case ("geo",):
-            return Geo
+        case (name,):
+            return _SECTIONS.get(str(name), Config)
+        case ("server", "place"):
+            return InstancePlace
         case ("geo", "networks", _):
             return NetworkPlace
-        case ("ecs",):
-            return Ecs
-        case ("explain",):
-            return Explain
         case ("pools", _):
             return Pool
         case ("pools", _, "check"):
             return Check
         case ("pools", _, "endpoints", _):
             return Endpoint
-        case ("announce", *inner):
-            tables: dict[str, type[BaseModel]] = {"exabgp": Exabgp, "bird": Bird, "frr": Frr, "exec": Exec}
-            return tables.get(str(inner[0]), Announce) if inner else Announce
+        case ("announce", method):
+            return _METHODS.get(str(method), Announce)
         case ("zones", _):
             return Zone
         case ("expect", _):

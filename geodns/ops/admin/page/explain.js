@@ -3,7 +3,7 @@
 import { element, facts, show, table } from "./dom.js";
 import { count, number } from "./words.js";
 
-const RUNGS = ["net", "ecs", "resolver", "fallback"];
+const RUNGS = ["net", "ecs", "egress", "resolver", "instance", "fallback"];
 const KINDS = [
   [/^rung \S+ decides/, "decides"],
   [/ is passed over(:|$)/, "passed"],
