@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from typing import Any, Protocol
 
 import dns.rdatatype
@@ -82,12 +83,13 @@ def gate_status(config: Config) -> dict[str, Any] | None:
 def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
     """What this daemon must answer on the wire: the expectations that can be asked there, then the SOA of each zone."""
     config = loaded.config
-    found = [_question(loaded, expect) for expect in config.expect if not configuration.unaskable(config, expect)]
+    asked = (expect for expect, why in zip(config.expect, configuration.unaskable(config), strict=True) if not why)
+    found = [_question(loaded, expect) for expect in islice(asked, configuration.MOST_QUESTIONS)]
     for zone in loaded.snapshot.zones.values():
         if len(found) >= configuration.MOST_QUESTIONS:
             break
         found.append(announce.Question(wire.to_text(zone.contents.origin), "SOA", serial=zone.contents.serial))
-    return tuple(found[: configuration.MOST_QUESTIONS])
+    return tuple(found)
 
 
 def _question(loaded: Loaded, expect: Expect) -> announce.Question:

@@ -126,13 +126,16 @@ def _geodns(directory: Path) -> Iterator[Geodns]:
     directory.mkdir()
     with backends.backends() as three, _tls_server(_certificate(directory)) as tls:
         mmdb.write(directory / "country.mmdb", {IN_EUROPE: {"country": {"iso_code": "DE"}}})
+        (directory / "anycast-2026-11-01.txt").write_text("192.0.2.0/24\n")
+        (directory / "egress.csv").write_text("192.0.2.0/24,DE\n")
         (directory / "cookies.secret").write_text("e5e973e5a6b2a43f48e7dc849e37bfcf\n")
         (directory / "cookies.secret").chmod(0o600)
         shared = '[server]\ncookie_secrets = "cookies.secret"\nidentity = "fra1"\n'
         config = (
-            'geo.databases = ["country.mmdb"]\n'
+            'geo.databases = ["country.mmdb"]\ngeo.anycast = ["anycast-2026-11-01.txt"]\ngeo.egress = ["egress.csv"]\n'
             + three.config().replace("[server]\n", shared, 1)
             + TLS_POOL.replace("$tls", str(tls))
+            + ANNOUNCED
         )
         with serving(Site(directory), config, {"example.com.zone": ZONE + MORE}) as server:
             poll("it is ready", lambda: server.ask("GET", "/readyz").status_code == 200)
@@ -141,7 +144,33 @@ def _geodns(directory: Path) -> Iterator[Geodns]:
             for subnet in (IN_EUROPE, IN_ASIA):
                 ask(server.endpoint, subnet)
             assert server.endpoint.is_alive()
-            yield server
+            with _gate(server):
+                yield server
+
+
+ANNOUNCED = """\
+[announce]
+method = "exec"
+prefixes = ["127.0.0.0/24"]
+addresses = ["127.0.0.1"]
+siblings = ["127.0.0.1:$port"]
+rise = 1
+[announce.exec]
+command = ["true"]
+"""
+
+
+@contextmanager
+def _gate(server: Geodns) -> Iterator[None]:
+    """A gate that announces the server, on paper."""
+    command = (sys.executable, "-m", "geodns", "announce", "run", "--config", str(server.site.configuration))
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    try:
+        poll("it is announced", lambda: "geodns_announce_sibling_up" in server.ask("GET", "/metrics").text)
+        yield
+    finally:
+        process.terminate()
+        process.wait(STOP)
 
 
 @contextmanager

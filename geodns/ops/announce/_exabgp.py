@@ -15,6 +15,7 @@ from geodns.ops.announce._course import State
 from geodns.ops.announce._router import GSHUT, Attributes, RouterFault, States
 
 _LIMIT = 1 << 20  # octets of a line
+_VERSION = re.compile(r'(?:exabgp |"version": ?")(\d+)\.')
 _PREFIX = re.compile(r"(?<![\w.:])([0-9a-fA-F.:]+/\d{1,3})(?![\w.:])")
 
 
@@ -84,12 +85,11 @@ class Exabgp:
     async def _dialect(self) -> str:
         """What comes before each command."""
         if not self._version:
-            try:  # version 6 holds a process to the language of its first command, so that must not be "version"
-                await self._ask("system version")
+            try:  # version 6 holds a process to the language of its first command; version 4 looks at the last word only
+                found = _VERSION.search(" ".join(await self._ask("system version")))
             except RouterFault:
-                self._version = 4
-            else:
-                self._version = 6
+                found = None
+            self._version = int(found[1]) if found else 4
         return "peer * " if self._version >= 6 else ""
 
     async def apply(self, states: States) -> None:

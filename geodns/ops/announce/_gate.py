@@ -73,6 +73,8 @@ class Gate:
         self._judged: float | None = None
         self._questions: tuple[Question, ...] = ()
         self._unwritten = ""
+        self._last = _Round(None, "", {}, {}, {})
+        reconciler.told = lambda: self._write(self._last)
         self.courses: dict[str, Course] = {}
 
     def open(self) -> None:
@@ -83,7 +85,7 @@ class Gate:
                 message = f"another gate (process {holder or 'unknown'}) is at work in {self.plan.directory}"
                 raise ProblemsFound([Problem("", 0, message, "stop it first: two would undo each other's work")])
             known = self._recalled()
-            _files.write(self._file, self._status(_Round(None, "", {}, {}, {})) if known is None else known)
+            _files.write(self._file, self._status(self._last) if known is None else known)
         except OSError as error:
             message = f"server.state: {self.plan.directory}: {error.strerror}"
             raise ProblemsFound([Problem("", 0, message, "let the gate's user write there: it is the daemon's, too")]) from None
@@ -136,7 +138,7 @@ class Gate:
             pools=[pool for pool in self.plan.require_pools if lease and pool in lease.pools_down],
             drained=lease.draining if lease else "",
         )
-        last = "" if evidence.drained and not evidence.lease else self._last(found)
+        last = "" if evidence.drained and not evidence.lease else self._last_instance(found)
         for prefix, wish in desired(self.plan.prefixes, evidence).items():
             course, sentence = advance(self.courses[prefix], wish, moment, self.plan.rules, last=last)
             self.courses[prefix] = course
@@ -170,7 +172,7 @@ class Gate:
         asked = Asked(found.checks, found.sent)
         return {prefix: (*found.missing.get(prefix, ()), *asked.of_prefix(prefix)) for prefix in self.plan.prefixes}
 
-    def _last(self, found: _Round) -> str:
+    def _last_instance(self, found: _Round) -> str:
         """Why this may be the last instance; "" if another answers, or if no other is known."""
         if not self.plan.siblings or not all(found.siblings.values()):
             return ""
@@ -206,6 +208,7 @@ class Gate:
         return ", ".join(parts) + trouble
 
     def _write(self, found: _Round) -> None:
+        self._last = found
         try:
             _files.write(self._file, self._status(found))
         except OSError as error:

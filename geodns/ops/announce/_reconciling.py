@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import monotonic
 
 from geodns.ops.announce._course import State
@@ -15,7 +16,10 @@ _FIRST_DELAY, _LAST_DELAY = 1.0, 30.0  # seconds until what has failed is tried 
 
 
 class Reconciler:
-    """One router and what it is to announce. `wanted` may change at any time; `applied` is what it has confirmed last."""
+    """One router and what it is to announce. `wanted` may change at any time; `applied` is what it has confirmed last.
+
+    `told` is called when it has confirmed, or has not.
+    """
 
     def __init__(self, router: Router, *, timeout: float, verify_interval: float) -> None:
         self._router = router
@@ -29,6 +33,7 @@ class Reconciler:
         self.failures = 0
         self.drifts = 0
         self.settled = asyncio.Event()
+        self.told: Callable[[], None] = lambda: None
 
     @property
     def is_settled(self) -> bool:
@@ -87,6 +92,7 @@ class Reconciler:
             self.trouble, self.applied, self._delay = "", wanted, _FIRST_DELAY
             if self.is_settled:
                 self.settled.set()
+        self.told()
 
     def _fail(self, why: str) -> None:
         self._note(why)
