@@ -1,8 +1,8 @@
 """Owns the routers: what each BIRD is configured to do, and its process; refuses to know why a route should come or go.
 
-Policy is what networks of the Internet do (Gao and Rexford): routes of customers are preferred and told to everybody, routes of peers
-only to customers. A transit network sends a packet out at the nearest of its places that has the best route, for its IGP metric is
-the way's delay. GRACEFUL_SHUTDOWN (RFC 8326) of a customer is honoured.
+Policy is what networks of the Internet do (Gao and Rexford): routes of customers are preferred and told to everybody, routes of
+peers only to customers. A transit network sends a packet out at the nearest of its places that has the best route, for its IGP
+metric is the way's delay. GRACEFUL_SHUTDOWN (RFC 8326) of a customer is honoured.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ USUAL = Wishes()
 def configuration(node: Node, wishes: Wishes, announced: str) -> str:
     """The whole bird.conf of a node; `announced` is the part of an instance that announces the anycast prefix."""
     parts = [
-        f"log stderr all;\nrouter id {node.router};\nprotocol device {{ scan time 5; }}",
-        f"protocol bfd {{ interface \"*\" {{ interval {BFD_INTERVAL} ms; multiplier {BFD_MULTIPLIER}; }}; }}",
+        f"log stderr all; debug protocols {{ states }};\nrouter id {node.router};\nprotocol device {{ scan time 5; }}",
+        f'protocol bfd {{ interface "*" {{ interval {BFD_INTERVAL} ms; multiplier {BFD_MULTIPLIER}; }}; }}',
         _kernel(node),
         "template bgp session {\n"
         f"  hold time {HOLD}; keepalive time {KEEPALIVE}; startup hold time {HOLD};\n"
@@ -88,7 +88,8 @@ def _transit(node: Node, wishes: Wishes) -> Iterator[str]:
 def _learn(node: Node, preference: int, mark: int) -> str:
     """Import of a transit network: mark from whom it came; a route that is about to go is the last resort."""
     return (
-        f"filter {{ bgp_local_pref = {preference}; bgp_community.delete([({node.asn}, *)]); bgp_community.add(({node.asn}, {mark}));"
+        f"filter {{ bgp_local_pref = {preference};"
+        f" bgp_community.delete([({node.asn}, *)]); bgp_community.add(({node.asn}, {mark}));"
         " if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }"
     )
 
@@ -99,14 +100,10 @@ def _provider(node: Node, link: Link, wishes: Wishes) -> str:
     if node.kind is Kind.INSTANCE:
         watch = "allow local as 1;" + (" bfd on;" if wishes.bfd else "")  # siblings' unicast prefixes have this AS in their path
         wanted = f"if net = {topology.ANYCAST_PREFIX} then reject;"
-        told = f"filter {{ if proto = \"site\" then accept; if net = {topology.ANYCAST_PREFIX} then {{ {_drain()} accept; }} reject; }}"
+        told = f'where proto = "site" || (source = RTS_STATIC && net = {topology.ANYCAST_PREFIX})'
     else:
         watch, wanted, told = "", "", 'where proto = "site"'
     return _session(node, link, f"filter {{ {wanted} bgp_local_pref = {120 if first else 110}; accept; }}", told, watch)
-
-
-def _drain() -> str:
-    return ""
 
 
 def _session(node: Node, link: Link, learnt: str, told: str, more: str = "") -> str:

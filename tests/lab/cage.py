@@ -1,8 +1,8 @@
 """Owns the walls of the lab: namespaces of processes, mounts and networks that end with whoever started them.
 
 The lab's first process is the init of a PID namespace, so the kernel ends all others when it ends, and it asks the kernel to be
-killed when its parent dies (PR_SET_PDEATHSIG). Names of network namespaces and all files are below a /run of its own, in memory. So
-nothing is left behind by any death, kill -9 included, and there is nothing for a later run to sweep up.
+killed when its parent dies (PR_SET_PDEATHSIG). Names of network namespaces and all files are below a /run of its own, in memory.
+So nothing is left behind by any death, kill -9 included, and there is nothing for a later run to sweep up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.netns import CLONE_NEWNET, libc
@@ -49,14 +51,25 @@ def why_not() -> str | None:
         return f"not installed: {' '.join(sorted(missing))} (Debian packages)"
     if not Path("/dev/net/tun").exists():
         return "there is no /dev/net/tun"
-    trial = ["unshare", "--pid", "--net", "--mount", "--ipc", "--fork", "--mount-proc", "sh", "-c", "test -w /proc/sys/net/ipv4/ip_forward"]
-    if subprocess.run(trial, capture_output=True, check=False).returncode:
+    trial = "unshare --pid --net --mount --ipc --fork --mount-proc test -w /proc/sys/net/ipv4/ip_forward"
+    if subprocess.run(trial.split(), capture_output=True, check=False).returncode:
         return "namespaces of processes, mounts and networks are not allowed here"
     return None
 
 
-def run(work: Callable[[], bytes]) -> bytes:
-    """What `work` returns; it runs as the first process inside, and everything that it leaves running ends with it."""
+@dataclass(frozen=True, slots=True)
+class Cage:
+    """A lab that stands."""
+
+    result: bytes
+    """What its work has returned."""
+    pid: int
+    """Its first process, as seen from outside."""
+
+
+@contextmanager
+def run(work: Callable[[], bytes]) -> Iterator[Cage]:
+    """Do `work` as the first process inside. When the block ends, everything that it has left running ends."""
     result, write = os.pipe()
     alive, held = os.pipe()
     _check(libc.unshare(_NEWPID))
@@ -70,13 +83,15 @@ def run(work: Callable[[], bytes]) -> bytes:
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         octets = b"".join(iter(lambda: os.read(result, 65536), b""))
+        if not octets:
+            raise Broken("the lab ended without a result")
+        yield Cage(octets, child)
     finally:
         os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        os.waitpid(child, 0)
+        os.close(result)
+        os.close(held)
         signal.signal(signal.SIGTERM, before)
-    if not octets:
-        raise Broken(f"the lab ended without a result (status {status})")
-    return octets
 
 
 def _terminate(_number: int, _frame: object) -> None:
@@ -93,12 +108,14 @@ def _first(work: Callable[[], bytes], write: int, alive: int) -> None:
         octets = work()
         while octets:
             octets = octets[os.write(write, octets) :]
+        os.close(write)
+        while True:
+            signal.pause()  # the parent says when it is over
     except KeyboardInterrupt:
         os._exit(1)
-    except BaseException:  # noqa: BLE001 - the parent only sees a status
+    except BaseException:  # the parent only sees that there is no result
         traceback.print_exc()
         os._exit(1)
-    os._exit(0)
 
 
 def _furnish() -> None:

@@ -149,7 +149,7 @@ def unbound(directory: Path, address: str, clients_told: bool) -> str:
     told = "".join(f"  send-client-subnet: {server}\n" for server in servers) if clients_told else ""
     modules = "subnetcache iterator" if clients_told else "iterator"
     return (
-        f'server:\n  interface: {address}\n  outgoing-interface: {address}\n  access-control: 0.0.0.0/0 allow\n  do-ip6: no\n'
+        f"server:\n  interface: {address}\n  outgoing-interface: {address}\n  access-control: 0.0.0.0/0 allow\n  do-ip6: no\n"
         f'  chroot: ""\n  username: ""\n  pidfile: "{directory}/unbound.pid"\n  use-syslog: no\n  do-daemonize: no\n'
         f'  module-config: "{modules}"\n{told}'
         "remote-control:\n  control-enable: no\n"

@@ -100,6 +100,8 @@ class Outcome:
     sent: int
     lost: int
     """Probes between the event and its end that got no good answer."""
+    bad: int
+    """Those of them that got an answer, but not the good one."""
     well_after: float | None
     """When the first good answer came of a probe after which none was lost; None if that never happened."""
     moved_after: float | None
@@ -137,6 +139,7 @@ def outcome(stream: Stream, probes: Sequence[Probe], struck: float, undone: floa
         _most(last) if last else None,
         len(window),
         len(failed),
+        sum(probe.verdict == "bad" for probe in failed),
         _milliseconds(min((probe.done for probe in well), default=None), struck),
         _milliseconds(min((probe.done for probe in moved), default=None), struck),
         sum(probe.good and probe.instance not in right for probe in window),

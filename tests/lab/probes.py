@@ -1,8 +1,8 @@
 """Owns the clients: a process that asks from every region at a fixed rate, each way, and writes down what became of each probe.
 
-A probe of the anycast way is one question to the anycast address. A probe of a GeoDNS way asks a resolver for the service's address
-and puts the same question there. Each stream also keeps one TCP connection open, to wherever its first answer came from. The answers'
-NSID tells which instance it was. Lines of the log are what `measure` reads; what they mean together is its business.
+A probe of the anycast way is one question to the anycast address. A probe of a GeoDNS way asks a resolver for the service's
+address and puts the same question there. Each stream also keeps one TCP connection open, to wherever its first answer came from.
+The answers' NSID tells which instance it was. What the lines of the log mean together is the business of `measure`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Asker:
     def __init__(self, region: Node) -> None:
         with netns.entered(region.name):
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.setblocking(False)
+        self.sock.settimeout(0)
         self.sock.bind((str(region.host), 0))
         asyncio.get_running_loop().add_reader(self.sock, self._receive)
         self.waiting: dict[int, Replied] = {}
@@ -82,6 +82,11 @@ class Asker:
             while octets := self.sock.recv(4096):
                 if then := self.waiting.pop(int.from_bytes(octets[:2], "big"), None):
                     then(octets[2:])
+
+    def close(self) -> None:
+        """Hear no more."""
+        asyncio.get_running_loop().remove_reader(self.sock)
+        self.sock.close()
 
     def expire(self, now: float) -> None:
         """Give up what is overdue."""
@@ -110,6 +115,13 @@ class Client:
         else:
             self.resolver.ask(RESOLVE, str(self.stream.resolver), lambda reply: self._resolved(sent, reply))
 
+    def close(self) -> None:
+        """Ask no more; what is under way stays without a line."""
+        self.asker.close()
+        self.resolver.close()
+        if self.connection:
+            self.connection.cancel()
+
     def _resolved(self, sent: float, reply: bytes | None) -> None:
         address = understood(reply)[2] if reply else ""
         if address:
@@ -134,7 +146,7 @@ class Client:
         region = self.stream.region
         with netns.entered(region.name):
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
+        sock.settimeout(0)
         opened = monotonic()
         try:
             await asyncio.get_running_loop().sock_connect(sock, (address, 53))
@@ -179,6 +191,8 @@ async def run(file: Path, interval: float) -> None:
                 due += step
                 await asyncio.sleep(max(0.0, due - monotonic()))
             log.flush()
+        for client in clients:
+            client.close()
 
 
 if __name__ == "__main__":

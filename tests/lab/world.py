@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Self
+from typing import Any, Self
 
 from tests.lab import bird, daemons, measure, netns, topology
 from tests.lab.daemons import NotReached, Pace, until
@@ -24,7 +24,9 @@ class Clients:
 
     def __init__(self, file: Path, interval: float) -> None:
         self.file = file
-        self.process = subprocess.Popen([sys.executable, "-m", "tests.lab.probes", str(file), str(interval)], stdin=subprocess.PIPE)
+        file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "tests.lab.probes", str(file), str(interval)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
         self._kept: list[Probe] = []
         self._rest = ""
         self._position = 0
@@ -65,6 +67,7 @@ class World:
     wires: DelayLine = field(init=False)
     routers: dict[str, bird.Router] = field(default_factory=dict)
     instances: dict[str, daemons.Instance] = field(default_factory=dict)
+    gates: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> Self:
         """Bring everything up; returns when every region gets good answers."""
@@ -99,6 +102,18 @@ class World:
     def target_router(self) -> bird.Router:
         """Its router."""
         return self.routers[topology.TARGET.name]
+
+    def last_words(self) -> str:
+        """The ends of all logs, for whoever wonders why something did not come up."""
+        logs = [file for file in sorted(ROOT.rglob("*.log")) if not file.match("event-*")]
+        ends = {file.relative_to(ROOT): file.read_text(errors="replace").splitlines()[-4:] for file in logs}
+        return "\n".join(f"{name}: {line}" for name, lines in ends.items() for line in lines)
+
+    def announce_always(self, node: topology.Node) -> None:
+        """Let an instance announce as long as its BIRD runs, whatever its server does."""
+        router = self.routers[node.name]
+        router.announced = bird.always()
+        router.configure(bird.USUAL)
 
     def configure(self, wishes: bird.Wishes) -> None:
         """Give all routers what an event wants of them."""
