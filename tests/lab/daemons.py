@@ -14,9 +14,9 @@ from time import monotonic, sleep
 from tests.lab import netns, topology
 from tests.lab.topology import Node
 
-GOOD = "good"
-"""What the probed name says as long as all is well."""
 PROBED = "probe.example.com"
+GOOD, POOR = "192.0.2.80", "192.0.2.1"
+"""Its address as long as all is well, and what an instance says whose own backend is down."""
 SERVICE = "service.example.com"
 """The name that GeoDNS steers: its addresses are the instances' unicast addresses."""
 START = 30.0  # s
@@ -30,6 +30,11 @@ class Pace:
     ttl_degraded: int = 2
     check_interval: float = 1.0
     check_fall: int = 2
+    gate_interval: float = 0.5
+    gate_fall: int = 2
+    lease_max_age: float = 2.0
+    drain_soft: float = 2.0
+    drain_max: float = 3.0
 
 
 class NotReached(Exception):
@@ -54,12 +59,12 @@ def launch(node: Node, log: Path, words: Sequence[str]) -> subprocess.Popen[byte
         )
 
 
-def zone(said: str = GOOD, serial: int = 1) -> str:
+def zone(serial: int = 1) -> str:
     """The zone that every instance serves."""
     servers = "".join(f"@ IN NS {node.name}.ns\n{node.name}.ns IN A {node.host}\n" for node in topology.INSTANCES)
     return (
         f"$TTL 60\n@ IN SOA fra.ns hostmaster {serial} 1h 15m 2w 60\n{servers}"
-        f'{PROBED.partition(".")[0]} IN TXT "{said}"\nservice IN POOL service\nservice IN A {topology.TARGET.host}\n'
+        f"probe IN POOL backend\nprobe IN A {POOR}\nservice IN POOL service\nservice IN A {topology.TARGET.host}\n"
     )
 
 
@@ -76,11 +81,16 @@ def configuration(node: Node, directory: Path, pace: Pace) -> str:
     )
     return (
         f'[server]\nlisten = ["{topology.ANYCAST}:53", "{node.host}:53"]\nidentity = "{node.name}"\n'
+        f'state = "{directory}/state"\n'
         f'[admin]\nlisten = "unix:{directory}/admin.sock"\n{places}'
         f'[pools.service]\nsteering = "nearest"\nttl = {pace.ttl}\nttl_degraded = {pace.ttl_degraded}\n'
-        f'[pools.service.check]\ntype = "dns"\nquery = "{PROBED}"\nquery_type = "TXT"\nexpect_answer = [\'"{GOOD}"\']\n'
+        f'[pools.service.check]\ntype = "dns"\nquery = "{PROBED}"\nquery_type = "A"\nexpect_answer = ["{GOOD}"]\n'
         f"interval = {pace.check_interval}\ntimeout = {min(0.8, pace.check_interval)}\nrise = 2\nfall = {pace.check_fall}\n"
         f"{endpoints}"
+        '[pools.backend]\nsteering = "failover"\nwhen_all_down = "fallback"\n'
+        '[pools.backend.check]\ntype = "external"\nfile = "backend"\nmax_age = 86400.0\n'
+        f'[[pools.backend.endpoints]]\nname = "backend"\naddresses = ["{GOOD}"]\n'
+        f'[[expect]]\nname = "{PROBED}"\nclient = "{topology.REGIONS[0].host}"\nanswer = ["{GOOD}"]\n'
         '[[zones]]\nname = "example.com"\nfile = "example.com.zone"\n'
     )
 
@@ -92,12 +102,16 @@ class Instance:
     node: Node
     directory: Path
     pace: Pace
+    gate: str = ""
+    """The part of its configuration that is about announcing."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Write zone and configuration, and serve."""
         self.write_zone(zone())
-        self.file.write_text(configuration(self.node, self.directory, self.pace))
+        self.say_of_backend("up")
+        (self.directory / "state").mkdir()
+        self.file.write_text(configuration(self.node, self.directory, self.pace) + self.gate)
         self.run()
 
     @property
@@ -112,6 +126,12 @@ class Instance:
     def write_zone(self, text: str) -> None:
         """Replace its zone file."""
         (self.directory / "example.com.zone").write_text(text)
+
+    def say_of_backend(self, word: str) -> None:
+        """Let its backend be up or down."""
+        beside = self.directory / "backend.new"
+        beside.write_text(f"{word}\n")
+        beside.replace(self.directory / "backend")
 
     def control(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a verb of geodns with its configuration, in its namespace."""

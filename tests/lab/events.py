@@ -49,32 +49,29 @@ class Event:
 
 
 def _drain(world: World) -> None:
-    world.gates[world.target.node.name].drain()
+    _told(world.target, "drain", "--reason", "lab")
     _say_of_pool(world, "drain")
 
 
 def _undrain(world: World) -> None:
-    world.gates[world.target.node.name].undrain()
+    _told(world.target, "undrain")
     _say_of_pool(world, "auto")
 
 
 def _say_of_pool(world: World, word: str) -> None:
     """An operator's word to each instance, for each keeps a table of its own."""
     for instance in world.instances.values():
-        said = instance.control("pool", "set", f"service/{world.target.node.name}", word)
-        if said.returncode:
-            raise NotReached(f"pool set {word}: {said.stdout}{said.stderr}")
+        _told(instance, "pool", "set", f"service/{world.target.node.name}", word)
+
+
+def _told(instance: daemons.Instance, *words: str) -> None:
+    said = instance.control(*words)
+    if said.returncode:
+        raise NotReached(f"{' '.join(words)}: {said.stdout}{said.stderr}")
 
 
 def _stop(world: World) -> None:
-    world.gates[world.target.node.name].stop()
     world.target.signal(signal.SIGTERM)
-
-
-def _start(world: World) -> None:
-    world.target.end()
-    world.target.run()
-    world.gates[world.target.node.name].start()
 
 
 def _kill(world: World) -> None:
@@ -95,26 +92,23 @@ def _go_on(world: World) -> None:
 
 
 def _refused(world: World) -> None:
-    world.target.write_zone(daemons.zone("new", serial=2) + "oops IN A 192.0.2.256\n")
+    world.target.write_zone(daemons.zone(serial=2) + "oops IN A 192.0.2.256\n")
     said = world.target.control("reload")
     if not said.returncode:
         raise NotReached("a zone with an error is refused, but it was loaded")
 
 
 def _wrong(world: World) -> None:
-    world.target.write_zone(daemons.zone("wrong", serial=2))
-    _reload(world)
+    world.target.say_of_backend("down")
 
 
 def _right(world: World) -> None:
+    world.target.say_of_backend("up")
+
+
+def _accepted(world: World) -> None:
     world.target.write_zone(daemons.zone(serial=3))
-    _reload(world)
-
-
-def _reload(world: World) -> None:
-    said = world.target.control("reload")
-    if said.returncode:
-        raise NotReached(f"reload: {said.stdout}{said.stderr}")
+    _told(world.target, "reload")
 
 
 def _freeze(world: World) -> None:
@@ -171,11 +165,11 @@ EVENTS = {
     event.name: event
     for event in (
         Event("drain", "an operator drains the instance; it goes on answering", _drain, _undrain),
-        Event("stop", "the service is stopped in order: gate first, then SIGTERM to the daemon", _stop, _start),
+        Event("stop", "SIGTERM to the daemon, as systemctl stop does", _stop, _run),
         Event("kill", "kill -9 of the daemon", _kill, _run),
         Event("hang", "SIGSTOP of all the daemon's processes", _hang, _go_on),
-        Event("refused", "a zone with an error is reloaded, and refused", _refused, _right, moves=(), takes_out=False),
-        Event("wrong", "a zone that is valid and says something else than expected is loaded", _wrong, _right),
+        Event("refused", "a zone with an error is reloaded, and refused", _refused, _accepted, moves=(), takes_out=False),
+        Event("wrong", "its backend fails, and it gives another answer than the one expected", _wrong, _right),
         Event("router", "kill -9 of BIRD", _kill_router, _run_router),
         Event("freeze", "the whole host stands still, BFD notices", _freeze, _thaw),
         Event("freeze-hold", "the whole host stands still, no BFD", _freeze, _thaw, wishes=NO_BFD),

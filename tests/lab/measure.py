@@ -125,7 +125,8 @@ def outcome(stream: Stream, probes: Sequence[Probe], struck: float, undone: floa
     window = [probe for probe in udp if struck < probe.sent <= undone]
     usual = _most(before)
     failed = [probe for probe in window if not probe.good]
-    well = [probe for probe in window if probe.good and (not failed or probe.sent > failed[-1].sent)]
+    last_failure = max((probe.sent for probe in failed), default=struck)
+    well = [probe for probe in window if probe.good and probe.sent > last_failure]
     moved = [probe for probe in window if probe.good and probe.instance != usual]
     last = [probe for probe in well if probe.sent > undone - 1]
     right = {topology.nearest(stream.region).name}

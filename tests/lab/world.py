@@ -7,11 +7,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Self
+from typing import Self
 
-from tests.lab import bird, daemons, measure, netns, topology
+from tests.lab import bird, daemons, gate, measure, netns, topology
 from tests.lab.daemons import NotReached, Pace, until
 from tests.lab.delay_line import DelayLine
+from tests.lab.gate import Gate
 from tests.lab.measure import STREAMS, Probe
 from tests.lab.topology import Kind
 
@@ -67,7 +68,7 @@ class World:
     wires: DelayLine = field(init=False)
     routers: dict[str, bird.Router] = field(default_factory=dict)
     instances: dict[str, daemons.Instance] = field(default_factory=dict)
-    gates: dict[str, Any] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
 
     def start(self) -> Self:
         """Bring everything up; returns when every region gets good answers."""
@@ -78,13 +79,18 @@ class World:
         self.wires = DelayLine((ROOT / "wires.log").open("wb"))
         netns.connect()
         for node in topology.NODES.values():
-            router = bird.Router(node, ROOT / node.name, bird.always() if node.kind is Kind.INSTANCE else "")
+            directory = ROOT / node.name
+            router = bird.Router(node, directory, gate.announced(directory) if node.kind is Kind.INSTANCE else "")
             router.start()
             self.routers[node.name] = router
-            if node.kind is Kind.INSTANCE:
-                self.instances[node.name] = daemons.Instance(node, ROOT / node.name, self.pace)
-        for instance in self.instances.values():
-            instance.start()
+        for node in topology.INSTANCES:
+            directory = ROOT / node.name
+            self.instances[node.name] = daemons.Instance(
+                node, directory, self.pace, gate.configuration(node, directory, self.pace)
+            )
+            self.gates[node.name] = Gate(node, directory)
+            self.instances[node.name].start()
+            self.gates[node.name].start()
         public, provider = topology.PUBLIC, topology.PROVIDER
         daemons.resolve_for(public, ROOT / "public/subnet", str(public.host), clients_told=True)
         daemons.resolve_for(public, ROOT / "public/plain", str(public.resolver), clients_told=False)
@@ -113,6 +119,12 @@ class World:
         """Let an instance announce as long as its BIRD runs, whatever its server does."""
         router = self.routers[node.name]
         router.announced = bird.always()
+        router.configure(bird.USUAL)
+
+    def announce_by_gate(self, node: topology.Node) -> None:
+        """Leave that to the instance's gate again."""
+        router = self.routers[node.name]
+        router.announced = gate.announced(router.directory)
         router.configure(bird.USUAL)
 
     def configure(self, wishes: bird.Wishes) -> None:
