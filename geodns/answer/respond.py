@@ -21,8 +21,12 @@ def respond(
     census: Census | None = None,
     *,
     stream: bool = False,
+    leave: bool = False,
 ) -> bytes | None:
-    """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have."""
+    """The reply to one message, None for silence; `stream` lifts the size limit that datagrams have.
+
+    With `leave` a client that knows edns-tcp-keepalive is asked to close its connection (RFC 7828 §3.3.2: a TIMEOUT of 0).
+    """
     try:
         query = parse_query(octets)
     except QueryFault as fault:
@@ -33,10 +37,12 @@ def respond(
     judgement = judge(snapshot, query, client, moment)
     if census:
         census.note("tcp" if stream else "udp", query, client, judgement)
-    return encode(snapshot, query, client, judgement, stream=stream)
+    return encode(snapshot, query, client, judgement, stream=stream, leave=leave)
 
 
-def encode(snapshot: Snapshot, query: Query, client: Client, judgement: Judgement, *, stream: bool = False) -> bytes:
+def encode(
+    snapshot: Snapshot, query: Query, client: Client, judgement: Judgement, *, stream: bool = False, leave: bool = False
+) -> bytes:
     """Add what EDNS wants to a judgement and render it."""
     response, edns = judgement.response, query.edns
     if edns and not edns.version:
@@ -46,7 +52,7 @@ def encode(snapshot: Snapshot, query: Query, client: Client, judgement: Judgemen
         if edns.nsid and snapshot.identity.name:
             response.options.append((Option.NSID, snapshot.identity.name.encode()))
         if edns.tcp_keepalive and stream:
-            units = min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
+            units = 0 if leave else min(int(snapshot.tcp_idle_timeout * KEEPALIVE_UNIT), 0xFFFF)
             response.options.append((Option.TCP_KEEPALIVE, units.to_bytes(2, "big")))
     limit = MAX_MESSAGE if stream else udp_limit(query, snapshot.payload_size)
     return render(query, response, limit, snapshot.payload_size)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import geodns
-from geodns.cli import anycast, check, config, control, diff, explain, geography, pools, serve, zones
+from geodns.cli import announce, anycast, check, config, control, diff, explain, geography, pools, serve, zones
 from geodns.cli.output import JsonOption, say, say_json
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(control.reload)
 app.command()(control.drain)
 app.command()(control.undrain)
 app.add_typer(pools.app, name="pool")
+app.add_typer(announce.app, name="announce")
 app.add_typer(anycast.app, name="anycast")
 app.add_typer(geography.app, name="geo")
 app.add_typer(zones.app, name="zone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from rich.text import Text
 
 from geodns.cli.output import PROBLEMS_FOUND, ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems
 from geodns.ops import config as configuration
-from geodns.ops.control import Control, ControlError, read_token
+from geodns.ops.control import Control, ControlError, Unreachable, read_token
 from geodns.problem import Problem, ProblemsFound, Severity
 
 ReasonOption = Annotated[str, typer.Option(help="Why; the daemon logs it.")]
 
 _WATCHED_EVERY = 1.0  # s
+_LOOK = 0.5  # s between looks at how far a drain is
 
 
 @contextlib.contextmanager
@@ -96,8 +98,21 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("rates", ", ".join(f"{name} {rate:,.1f}/s" for name, rate in told["rates"].items()) or "none"),
         ("pools", ", ".join(f"{name} {state}" for name, state in told["pools"].items()) or "none"),
         ("overrides", str(told["overrides"])),
+        *([("announce", announced(told["announce"]))] if told.get("announce") else []),
     ]
     return [f"{label:<11}{value}" for label, value in rows]
+
+
+def announced(told: dict[str, Any]) -> str:
+    """What is announced, in one line."""
+    if told["gate"] is None:
+        return "NO GATE is at work: start `geodns announce run`"
+    parts = [
+        f"{each['prefix']} {each['announced']}"
+        + (f" ({each['wanted']} is wanted)" if each["wanted"] != each["announced"] else "")
+        for each in told["gate"]["prefixes"]
+    ]
+    return "; ".join([", ".join(parts), *([told["departure"]] if told["departure"] else [])])
 
 
 def _state(told: dict[str, Any]) -> str:
@@ -158,11 +173,49 @@ def _problem(told: dict[str, Any]) -> Problem:
     return Problem(told["file"], told["line"], told["message"], told["remedy"], Severity(told["severity"]))
 
 
-def drain(reason: ReasonOption = "", config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Take this instance out of service: it goes on answering, and says that it is not ready."""
+def drain(
+    reason: ReasonOption = "",
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Where prefixes are announced: do not stop the daemon in the end.")
+    ] = False,
+    last: Annotated[bool, typer.Option("--last", help="Where prefixes are announced: do it though no sibling answers.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take this instance out of service: it goes on answering, and says that it is not ready.
+
+    Where it is announced (see [announce]): routes go first, then clients, and then it stops.
+    """
     with running(config) as control:
-        told = control.drain(reason)
-    _say_done("drained: it answers, but says that it is not ready; `geodns undrain` ends it", told, as_json=as_json)
+        announced = control.status()["announce"] is not None
+        told = control.drain(reason, stop=announced and not stay, last=last)
+        if announced:
+            told |= _departed(control, stay=stay, quiet=as_json)
+    text = "drained: it answers, but says that it is not ready; `geodns undrain` ends it"
+    _say_done("stopped" if told.get("stopped") else text, told, as_json=as_json)
+
+
+def _departed(control: Control, *, stay: bool, quiet: bool) -> dict[str, Any]:
+    """Wait until routes and clients are gone, and the daemon, too, unless it is to stay; tell each step once."""
+    said = ""
+    while True:
+        try:
+            told = control.status()["announce"]
+        except Unreachable:
+            return {"departure": said, "stopped": True}
+        sentence = str(told["departure"] or "draining")
+        if not quiet and _gist(sentence) != _gist(said):
+            say(sentence)
+            sys.stdout.flush()
+        said = sentence
+        if told["departed"] and stay:
+            return {"departure": said, "stopped": False}
+        time.sleep(_LOOK)
+
+
+def _gist(sentence: str) -> str:
+    """A step without its numbers, which change all the time."""
+    return re.sub(r"[0-9][0-9.,]*", "", sentence.partition(";")[0])
 
 
 def undrain(reason: ReasonOption = "", config: ConfigOption = None, as_json: JsonOption = False) -> None:

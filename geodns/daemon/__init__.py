@@ -1,5 +1,6 @@
 """The stairwell: the only room that assembles every other, from files to a snapshot and from a snapshot to a running server."""
 
+from geodns.daemon.gatekeeping import run_gate, withdraw
 from geodns.daemon.gates import unbindable
 from geodns.daemon.keeping import remembered_moment
 from geodns.daemon.loading import DEMONSTRATION, EMBEDDED_WARNING, Loaded, Progress, asker_of, counted, load, load_atlas, unusable
@@ -20,6 +21,8 @@ __all__ = [
     "load_atlas",
     "raise_descriptor_limit",
     "remembered_moment",
+    "run_gate",
     "unbindable",
     "unusable",
+    "withdraw",
 ]

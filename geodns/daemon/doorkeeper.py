@@ -9,9 +9,8 @@ import logging
 import os
 import platform
 import signal
-import socket
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, time
 from typing import Any
@@ -22,16 +21,18 @@ import dns.rdatatype
 import geodns
 from geodns import answer, server, wire
 from geodns.daemon import gates, loading, pooling, report
+from geodns.daemon.announcing import Announcing
 from geodns.daemon.counting import Counts
+from geodns.daemon.door import Door
 from geodns.daemon.keeping import Keeping
 from geodns.daemon.loading import Loaded
+from geodns.daemon.responder import LEAVE, STAY
 from geodns.daemon.watching import watched_files, written_since
-from geodns.ops import admin, control, health, metrics, notify, overrides
+from geodns.ops import admin, health, metrics, notify, overrides
 from geodns.ops import config as configuration
-from geodns.ops.config import Config
 from geodns.ops.metrics import Sample
 from geodns.ops.watch import Watcher, signs
-from geodns.problem import Problem, ProblemsFound, Severity
+from geodns.problem import ProblemsFound
 
 log = logging.getLogger("geodns.keeper")
 
@@ -50,82 +51,13 @@ _SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SHORTAGE_TOLD_EVERY = 60.0  # seconds
 
 
-class Door:
-    """The administrative door's socket, which outlives reloads as long as its address is the same.
-
-    `token` is what a bearer must show, "" for nothing.
-    """
-
-    def __init__(self) -> None:
-        self._sock: socket.socket | None = None
-        self._wanted = ""
-        self.token = ""
-
-    @property
-    def sock(self) -> socket.socket | None:
-        """The listening socket, if the door is open."""
-        return self._sock
-
-    @property
-    def text(self) -> str:
-        """Where it is, as text; a port that was given as 0 is the real one."""
-        if self._sock is None:
-            return ""
-        name = self._sock.getsockname()
-        if isinstance(name, str):
-            return f"unix:{name}"
-        return f"[{name[0]}]:{name[1]}" if self._sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
-
-    def open(self, config: Config) -> list[Problem]:
-        """Listen where a configuration says; what stands in the way is a warning, for queries are answered all the same.
-
-        Where the new address cannot be had, the old one stays open. Without the token that is wanted nobody is let in, and
-        nothing listens: a client is refused, and does not wait for an answer that nobody gives.
-        """
-        wanted, file, before = config.admin.listen, config.admin.token_file, self.token
-        try:
-            self.token = control.read_token(config.path(file)) if wanted and file else ""
-        except ProblemsFound as found:
-            self.close()
-            return _closed(found)
-        if wanted == self._wanted and (self._sock or not wanted):
-            return []
-        try:
-            opened = admin.bind(wanted) if wanted else None
-        except ProblemsFound as found:
-            if self._sock is None:
-                return _closed(found)
-            self.token = self.token or before  # the old address may be one that must not be open to everybody
-            return _kept(found, self.text)
-        self.close()
-        self._sock, self._wanted = opened, wanted
-        return []
-
-    def close(self) -> None:
-        """Give it up."""
-        if self._sock:
-            admin.release(self._sock)
-        self._sock = None
-
-
-def _closed(found: ProblemsFound) -> list[Problem]:
-    return [_warning(fault, "no metrics and no API") for fault in found.problems]
-
-
-def _kept(found: ProblemsFound, where: str) -> list[Problem]:
-    return [_warning(fault, f"metrics and API stay at {where}") for fault in found.problems]
-
-
-def _warning(fault: Problem, outcome: str) -> Problem:
-    return Problem(fault.file, fault.line, f"{fault.message}: {outcome}", fault.remedy, Severity.WARNING)
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What the keeper shares with the other processes of its generation.
 
     `board` shows standings, `notebook` is what outlives the keeper, `slate` what the supervisor tells, `wish` what it is asked
-    for with the next SIGHUP; `lost` is what the kernel dropped on sockets that are closed by now.
+    for with the next SIGHUP; `lost` is what the kernel dropped on sockets that are closed by now. `tide` tells workers whether
+    clients are asked to leave.
     """
 
     board: server.Board
@@ -134,6 +66,7 @@ class Shared:
     wish: server.Slate
     counts: Counts
     lost: int
+    tide: server.Board = field(default_factory=lambda: server.Board(1))
 
 
 def keep(loaded: Loaded, shared: Shared, door: Door, post: server.Post) -> None:
@@ -153,6 +86,7 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
         keeper.watch_rate(),
         keeper.look_after_itself(asked=door.sock is not None),
         keeper.watch_files(),
+        keeper.announcing.run(),
     )
     tasks = [asyncio.create_task(each) for each in endless]
     for task in tasks:
@@ -230,9 +164,10 @@ class Doorkeeper:
         self._slate = shared.slate
         self._counts = shared.counts
         self._post = post
-        self.rate = 0.0
+        self.rate = self._own_rate = 0.0
         self._faults: list[str] = []
         self._silent_rounds = 0
+        self.announcing = Announcing(loaded, self, lambda leave: shared.tide.write(LEAVE if leave else STAY))
         self._data = self._data_samples()  # of one generation: they stay
         self._seats: dict[pooling.Path3, list[pooling.Seat]] = {}
         self._in_pool: dict[str, list[pooling.Seat]] = {}
@@ -267,6 +202,7 @@ class Doorkeeper:
             "records": self.loaded.records,
             "pools": pools,
             "overrides": len(self.keeping.words),
+            "announce": self.announcing.status(),
         }
 
     def _queries(self) -> int:
@@ -307,6 +243,7 @@ class Doorkeeper:
         notifier = notify.Notifier()
         told, said, due = report.read(self._slate), False, 0.0
         interval = min(notify.watchdog_interval(told.pid) or _OWN_QUESTION, _OWN_QUESTION)
+        self._own_rate = len(told.listening) / interval if asked or notifier.is_heard else 0.0
         while True:
             if monotonic() >= due and (asked or notifier.is_heard):
                 due = monotonic() + interval
@@ -314,7 +251,7 @@ class Doorkeeper:
                 if not self._faults:
                     notifier.watchdog()
             ready = self.ready()
-            if not said and not self._hindrances():  # a drained one has started too, or systemd would kill it in the end
+            if not said and not self.hindrances():  # a drained one has started too, or systemd would kill it in the end
                 notifier.ready(self._status_line(ready))
                 said = True
             notifier.status(self._status_line(ready))
@@ -448,9 +385,10 @@ class Doorkeeper:
     def ready(self) -> list[str]:
         """Reasons why no queries should come here; none is well."""
         draining = ["this instance is draining: " + self.keeping.draining] if self.keeping.draining else []
-        return [*draining, *self._hindrances()]
+        leaving = ["this instance stops"] if report.read(self._slate).leaving else []
+        return [*draining, *leaving, *self.hindrances()]
 
-    def _hindrances(self) -> list[str]:
+    def hindrances(self) -> list[str]:
         """Reasons why queries are not answered, or not well; that somebody wants none here is not among them."""
         workers = [slot for slot in report.read(self._slate).workers if slot != self._post.slot]
         silent = [f"our own question is not answered: {fault}" for fault in self._faults]
@@ -478,8 +416,14 @@ class Doorkeeper:
             "plan": last.plan if last else None,
         }
 
-    async def drain(self, reason: str) -> Json:
-        """Say that this instance is not ready, while it goes on answering; kept until it is taken back."""
+    async def drain(self, reason: str, *, stop: bool = False, last: bool = False) -> Json:
+        """Say that this instance is not ready, while it goes on answering; kept until it is taken back.
+
+        With `stop` it ends when its clients have left; unless `last`, not where nobody else would answer them.
+        """
+        if (why := self.announcing.refusal()) and not last:
+            return {"draining": bool(self.keeping.draining), "error": why, "remedy": "repair a sibling, or drain with --last"}
+        self.announcing.begin_drain(stop=stop)
         self.keeping.drain(reason or "on request")
         return {"draining": True}
 
@@ -487,6 +431,27 @@ class Doorkeeper:
         """Take it back."""
         self.keeping.drain("")
         return {"draining": False}
+
+    def draining(self) -> str:
+        """Why the operator wants no queries here; "" if he does."""
+        return self.keeping.draining
+
+    def pools_down(self) -> list[str]:
+        """Pools that are wholly down."""
+        return [name for name in self.loaded.config.pools if self._pool_state(name) == "down"]
+
+    def process(self) -> tuple[int, int, tuple[str, ...], bool]:
+        """See `announcing.Daemon`."""
+        told = report.read(self._slate)
+        return told.pid, told.generation, tuple(told.listening), told.leaving
+
+    def client_rate(self) -> float:
+        """Queries a second, our own apart."""
+        return max(self.rate - self._own_rate, 0.0)
+
+    def stop(self) -> None:
+        """End the server."""
+        os.kill(report.read(self._slate).pid, signal.SIGTERM)
 
     def set_override(self, pattern: str, word: str, seconds: float | None, reason: str, who: str) -> Json:
         """The operator's word; raises BadPattern, a ValueError."""
@@ -525,6 +490,7 @@ class Doorkeeper:
             "geodns_last_reload_success": [((), last is None or last.accepted)],
             **self._data,
             **self._pool_samples(),
+            **self.announcing.samples(),
             **metrics.process_samples(pids),
         }
 

@@ -32,7 +32,7 @@ class Reload:
 class Report:
     """The state of the whole server, as its supervisor knows it: counts of reloads include the refused ones.
 
-    `answering` tells whether the current generation does, in every slot.
+    `answering` tells whether the current generation does, in every slot, `leaving` that it ends when clients have left.
     """
 
     pid: int
@@ -43,6 +43,7 @@ class Report:
     refused: int = 0
     deaths: int = 0
     answering: bool = False
+    leaving: bool = False
     listening: tuple[str, ...] = ()
     workers: dict[int, int] = field(default_factory=dict)
     last_reload: Reload | None = None

@@ -8,17 +8,23 @@ from time import monotonic, perf_counter
 from geodns import answer, server
 from geodns.daemon.sampling import Sampler
 
+STAY, LEAVE = b"\0", b"\1"
+"""What the tide tells: clients may stay, or are asked to leave because this instance is draining."""
+
 
 class Responder:
     """What the listeners call, in one process. It looks whether any standing has changed: once a batch, when `datagram` is read,
-    and for each message of a connection.
+    and for each message of a connection. `tide` tells whether clients of connections are asked to leave.
 
     It is made before processes are forked, which share what it has compiled, and counts for itself in each of them.
     """
 
-    def __init__(self, snapshot: answer.Snapshot, board: server.Board, ledger: answer.Ledger) -> None:
+    def __init__(
+        self, snapshot: answer.Snapshot, board: server.Board, ledger: answer.Ledger, tide: server.Board | None = None
+    ) -> None:
         self.snapshot = snapshot
         self._board = board
+        self._tide = tide
         self._seen = board.version
         self.observer: server.Observer | None = None
         self._moment = answer.Moment(board.read(), randrange)
@@ -65,7 +71,8 @@ class Responder:
         """The reply to one message of a connection, with the standings of now."""
         self._look()
         began = perf_counter()
-        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True)
+        leave = self._tide is not None and self._tide.read() != STAY
+        reply = answer.respond(self.snapshot, octets, answer.sender(source), self._moment, self._census, stream=True, leave=leave)
         self._census.note_seconds(perf_counter() - began)
         if self.observer and self.observer.picks(1):
             self.observer.offer(octets, reply, source, "tcp")

@@ -12,8 +12,10 @@ from time import monotonic, time
 
 from geodns import answer, server
 from geodns.daemon import gates, keeping, pooling
+from geodns.daemon.announcing import gate_status, patience
 from geodns.daemon.counting import Counts
-from geodns.daemon.doorkeeper import FORCE, Door, Shared, keep
+from geodns.daemon.door import Door
+from geodns.daemon.doorkeeper import FORCE, Shared, keep
 from geodns.daemon.gates import Sockets
 from geodns.daemon.loading import Loaded, load, log, say_loaded, say_refused
 from geodns.daemon.observing import Observer, unwritable
@@ -25,6 +27,7 @@ from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound, Severity
 
 _PUBLISHED_EVERY = 1.0  # s
+_STOP = 20.0  # seconds in which all processes end when they are told to
 
 
 class Staff:
@@ -43,6 +46,7 @@ class Staff:
         self._notebook = server.Slate(keeping.NOTEBOOK)
         self._slate = server.Slate(CAPACITY)
         self._wish = server.Slate(len(FORCE))
+        self._tide = server.Board(1)
         self._drops = 0  # of sockets that are closed
         self._notifier = notify.Notifier()
         self._report = Report(os.getpid(), time(), loaded_at=time())
@@ -82,13 +86,28 @@ class Staff:
         crew = self._crew(self.loaded, *self._made(self.loaded))
         supervisor = server.Supervisor(crew, self._counts.tally)
         del crew  # or the first snapshot would stay in memory as long as this process lives
-        supervisor.run(lambda: self._renewed(supervisor.generation), lambda: self._tell(supervisor), hung_up, self._end)
+        renew, tended = (lambda: self._renewed(supervisor.generation)), (lambda: self._tell(supervisor))
+        supervisor.run(renew, tended, hung_up, self._end, self._leave)
         gates.say_counters(
             self._counts.fixed()
             | {"worker_deaths": supervisor.deaths, gates.KERNEL_DROPS: gates.kernel_drops(self._sockets) + self._drops}
         )
         self._door.close()
         log.info("stopped")
+
+    def _leave(self) -> float:
+        """Seconds by which the end is put off at most, so that clients can leave: the keeper ends it sooner, when they have.
+
+        None where no gate announces this daemon, for nobody would be told.
+        """
+        if gate_status(self.loaded.config) is None:
+            return 0.0
+        seconds = patience(self.loaded.config).bound
+        log.info("leaving: routes go first, then clients, within %.0f s; another signal stops at once", seconds)
+        self._notifier.extend_timeout(seconds + _STOP)
+        self._report.leaving = True
+        self._report.write(self._slate)
+        return seconds
 
     def _end(self) -> None:
         """Say that the end begins."""
@@ -152,12 +171,12 @@ class Staff:
         standings = pooling.standings(pooling.seats(loaded.config), known.states, known.overrides, time())
         board = server.Board(len(standings))
         board.write(standings)
-        return Responder(loaded.snapshot, board, self._ledger), board
+        return Responder(loaded.snapshot, board, self._ledger, self._tide), board
 
     def _crew(self, loaded: Loaded, responder: Responder, board: server.Board) -> server.Crew:
         """What the processes of one generation do, and all that they share."""
         slots = tuple(zip(*self._sockets.values(), strict=True))
-        shared = Shared(board, self._notebook, self._slate, self._wish, self._counts, self._drops)
+        shared = Shared(board, self._notebook, self._slate, self._wish, self._counts, self._drops, self._tide)
         work = partial(_work, responder, loaded.config, self._workers, self._counts)
         return server.Crew(slots, work, partial(keep, loaded, shared, self._door))
 

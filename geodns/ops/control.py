@@ -117,9 +117,10 @@ class Control:
         body = {"force": force, "reason": reason}
         return self._object("POST", "/api/v1/reload", json=body, timeout=httpx.Timeout(ANSWER_TIME, read=_RELOAD_TIME))
 
-    def drain(self, reason: str = "") -> dict[str, Any]:
-        """Take the instance out of service."""
-        return self._object("POST", "/api/v1/drain", json={"reason": reason})
+    def drain(self, reason: str = "", *, stop: bool = False, last: bool = False) -> dict[str, Any]:
+        """Take the instance out of service, and stop it when clients have left; Refused where it is the last, unless `last`."""
+        body = {"reason": reason} | ({"stop": True} if stop else {}) | ({"last": True} if last else {})
+        return self._object("POST", "/api/v1/drain", json=body)
 
     def undrain(self, reason: str = "") -> dict[str, Any]:
         """Put it into service again."""

@@ -53,6 +53,10 @@ class Notifier:
         """The service begins to end."""
         self._tell("STOPPING=1")
 
+    def extend_timeout(self, seconds: float) -> None:
+        """What is under way, start or stop, takes so long from now (EXTEND_TIMEOUT_USEC)."""
+        self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
         self._tell(f"STATUS={_one_line(text)}")

@@ -151,12 +151,14 @@ class Supervisor:
         tended: Callable[[], None] = lambda: None,
         wanted: Callable[[], bool] = lambda: False,
         ending: Callable[[], None] = lambda: None,
+        leaving: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Supervise until SIGTERM or SIGINT; on SIGHUP, `renew` prepares the next generation, or says and returns None.
 
         While `renew` runs, workers that die are still replaced. Sockets that the new crew lacks are closed. `tended` is called
         when processes may have come or gone, `wanted` once: whether a SIGHUP came before this could hear of it; `ending` when the
-        end begins.
+        end begins. Before, `leaving` tells how many seconds it is put off: until then, or the next SIGTERM, all go on as before,
+        but nothing is renewed.
         """
         with self._signals(), selectors.PollSelector() as selector:  # poll leaves nothing open that a child would share
             self._renewal_wanted = self._renewal_wanted or wanted()
@@ -172,8 +174,19 @@ class Supervisor:
                         self._renew(renew)
             except _Stopped:
                 pass
+            self._put_off(selector, tended, leaving())
             ending()
             self._dismiss_all(selector)
+
+    def _put_off(self, selector: selectors.BaseSelector, tended: Callable[[], None], seconds: float) -> None:
+        """Go on until that time is over, or somebody asks for the end once more."""
+        self._stop_wanted, until = False, monotonic() + seconds
+        while not self._stop_wanted and monotonic() < until:
+            self._renewal_wanted = False
+            self._tend()
+            tended()
+            self._wait(selector, until)
+        self._stop_wanted = True
 
     def _renew(self, renew: Callable[[], Crew | None]) -> None:
         self._preparing = True
@@ -359,9 +372,9 @@ class Supervisor:
             self._wait(selector)
             self._reap()
 
-    def _wait(self, selector: selectors.BaseSelector) -> None:
+    def _wait(self, selector: selectors.BaseSelector, until: float = math.inf) -> None:
         """Sleep until a signal comes, a worker says that it is ready, or the time for something has come."""
-        moments = [worker.kill_at for worker in self._workers.values()]
+        moments = [until, *(worker.kill_at for worker in self._workers.values())]
         if not self._stop_wanted:
             moments += [self._slots[number].due for number in self._vacant()]
         for worker in self._workers.values():

@@ -14,7 +14,8 @@ from geodns import answer, server
 from geodns.daemon import doorkeeper as room
 from geodns.daemon import load
 from geodns.daemon.counting import Counts
-from geodns.daemon.doorkeeper import Door, Doorkeeper, Shared, error_kind
+from geodns.daemon.door import Door
+from geodns.daemon.doorkeeper import Doorkeeper, Shared, error_kind
 from geodns.daemon.keeping import NOTEBOOK, NOTHING, Keeping, hand_over
 from geodns.daemon.report import Report
 from geodns.ops import config as configuration

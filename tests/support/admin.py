@@ -115,7 +115,7 @@ class Memory:
         self.generation += accepted
         return {"accepted": accepted, "generation": self.generation, "problems": self.problems, "plan": None}
 
-    async def drain(self, reason: str) -> dict[str, Any]:
+    async def drain(self, reason: str, *, stop: bool = False, last: bool = False) -> dict[str, Any]:
         self.done.append(("drain", reason))
         return {"draining": True}
 

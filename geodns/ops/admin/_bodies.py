@@ -36,6 +36,13 @@ class ReasonBody(Body):
     reason: Reason = ""
 
 
+class DrainBody(ReasonBody):
+    """Why clients are asked to leave, and what then."""
+
+    stop: bool = Field(default=False, description="Stop the daemon when they have left; only where the prefixes are announced.")
+    last: bool = Field(default=False, description="Do it also where no other instance answers.")
+
+
 class OverrideBody(Body):
     """The operator's word on pools, sites or endpoints."""
 

@@ -154,6 +154,9 @@ _POOL = _object(
     sites=_list(_object(name=_TEXT, up=_FLAG, endpoints=_list(_ENDPOINT))),
     history=_list(_object(at=_NUMBER, what=_TEXT)),
 )
+_ANNOUNCE = _object(
+    method=_TEXT, gate=_or_null({"type": "object"}), lease=_TEXT, departure=_or_null(_TEXT), departed=_FLAG, stopping=_FLAG
+)
 _LAST_RELOAD = _object(at=_NUMBER, accepted=_FLAG, seconds=_NUMBER, problems=_list(_PROBLEM))
 _RELOAD = _object(accepted=_FLAG, generation=_WHOLE, problems=_list(_PROBLEM))
 
@@ -178,6 +181,7 @@ _SCHEMAS: dict[str, Any] = {
         pools={"type": "object", "additionalProperties": {"enum": ["up", "degraded", "down"]}},
         zones=_WHOLE,
         overrides=_WHOLE,
+        announce=_or_null(_ANNOUNCE),
     ),
     "Zones": _list(_object(name=_TEXT)),
     "Pools": _list(_POOL),

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from geodns.ops.admin import _openapi, _page
-from geodns.ops.admin._bodies import BadBody, HealthBody, OverrideBody, ReasonBody, ReloadBody, one_line, parse
+from geodns.ops.admin._bodies import BadBody, DrainBody, HealthBody, OverrideBody, ReasonBody, ReloadBody, one_line, parse
 from geodns.ops.admin._guard import OPEN_PATHS, Access, Guard
 from geodns.ops.admin._openapi import Operation, Parameter
 from geodns.ops.admin._replies import refusal, reply
@@ -65,8 +65,8 @@ class Keeper(Protocol):
     async def reload(self, force: bool) -> Json:
         """Reload: `accepted`, `generation`, `problems`, `plan`."""
 
-    async def drain(self, reason: str) -> Json:
-        """Take this instance out of service, while it goes on answering."""
+    async def drain(self, reason: str, *, stop: bool, last: bool) -> Json:
+        """Take this instance out of service, while it goes on answering; `error` and `remedy` where that is refused."""
 
     async def undrain(self, reason: str) -> Json:
         """Put it into service again."""
@@ -164,10 +164,10 @@ async def _reload(call: _Call) -> Response:
 
 
 async def _drain(call: _Call) -> Response:
-    body = await call.body(ReasonBody)
-    told = await call.keeper.drain(body.reason)
-    _say(call, "drain", body.reason)
-    return reply(told)
+    body = await call.body(DrainBody)
+    told = await call.keeper.drain(body.reason, stop=body.stop, last=body.last)
+    _say(call, "drain", body.reason, "refused" if "error" in told else "done")
+    return reply(told, 409 if "error" in told else 200)
 
 
 async def _undrain(call: _Call) -> Response:
@@ -246,7 +246,18 @@ _TABLE: tuple[tuple[Operation, _Handler], ...] = (
         ),
         _reload,
     ),
-    (Operation("POST", "/api/v1/drain", "drain", "Take the instance out of service", "Done", body=ReasonBody), _drain),
+    (
+        Operation(
+            "POST",
+            "/api/v1/drain",
+            "drain",
+            "Take the instance out of service",
+            "Done",
+            body=DrainBody,
+            other={409: "Error"},
+        ),
+        _drain,
+    ),
     (Operation("POST", "/api/v1/undrain", "undrain", "Put it into service again", "Done", body=ReasonBody), _undrain),
     (
         Operation("PUT", "/api/v1/overrides", "override", "Overrule health checks", "Done", body=OverrideBody),

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from dnslib import QTYPE, DNSRecord
 
-from geodns.ops.anycast._exchange import NSID, Answered, Flow, Server, Silent, flow, option, printable, question
+from geodns.ops.exchange import NSID, Answered, Flow, Server, Silent, flow, option, printable, question
 
 NAMES = ("id.server", "hostname.bind", "version.server")
 """What is asked in class CH (RFC 4892), each question with NSID (RFC 5001)."""

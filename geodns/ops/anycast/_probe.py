@@ -16,9 +16,9 @@ from dnslib import QTYPE
 from geodns.geo import evidence
 from geodns.geo.location import Location
 from geodns.geo.nearness import Spot
-from geodns.ops.anycast._exchange import Server, Silent, flow, printable, question
 from geodns.ops.anycast._identity import Identification, identify
 from geodns.ops.anycast._path import trace
+from geodns.ops.exchange import Server, Silent, flow, printable, question
 from geodns.problem import ProblemsFound
 
 _HANDSHAKE_PORTS = (53, 443, 80)

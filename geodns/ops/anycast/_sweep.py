@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from dnslib import QTYPE, RCODE, DNSRecord
 
-from geodns.ops.anycast._exchange import CLIENT_SUBNET, Answered, Server, Silent, flow, option, printable, question
+from geodns.ops.exchange import CLIENT_SUBNET, Answered, Server, Silent, flow, option, printable, question
 
 _ROUNDS = 2  # what changes between two equal questions is not for the client's sake
 _AT_ONCE = 8

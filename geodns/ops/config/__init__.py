@@ -1,18 +1,26 @@
 """Owns the configuration file: TOML in, one frozen Config or every problem in it out; refuses to open what the file names."""
 
+from geodns.ops.config._announce import Announce, Bird, Exabgp, Exec, Frr
+from geodns.ops.config._announce_together import MOST_QUESTIONS, service_addresses, unaskable
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
 from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
 
 __all__ = [
+    "MOST_QUESTIONS",
     "Admin",
+    "Announce",
     "BadListen",
+    "Bird",
     "Check",
     "Config",
     "Ecs",
     "Endpoint",
+    "Exabgp",
+    "Exec",
     "Expect",
+    "Frr",
     "Geo",
     "Listen",
     "Log",
@@ -27,4 +35,6 @@ __all__ = [
     "parse_listen",
     "parse_socket",
     "schema",
+    "service_addresses",
+    "unaskable",
 ]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from geodns.geo.countries import CONTINENTS
 from geodns.ops.config import _judges
+from geodns.ops.config._announce import Announce
 from geodns.ops.config._pools import Pool
 from geodns.ops.config._shapes import (
     AddressOrNone,
@@ -194,6 +195,7 @@ class Config(Table):
     )
     ecs: Ecs = Field(default_factory=Ecs, description=Ecs.__doc__)
     pools: dict[PoolPartName, Pool] = Field(default_factory=dict, description="Pools of endpoints, by name, for POOL records.")
+    announce: Announce = Field(default_factory=Announce, description=Announce.__doc__)
     zones: Items[Zone] = Field(default=(), description="The zones to serve.")
     expect: Items[Expect] = Field(default=(), description="Answers that must come out, or the load is refused.")
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pydantic_core import PydanticCustomError
 
+from geodns.ops.config._announce_together import announce_faults, announce_warnings
 from geodns.ops.config._judges import domain_name
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
 from geodns.ops.config._pools_together import pool_faults, pool_warnings
@@ -28,12 +29,14 @@ def faults_together(document: dict[str, object]) -> Iterator[Fault]:
     yield from _zones_and_expectations(document)
     yield from _open_door(document)
     yield from pool_faults(document)
+    yield from announce_faults(document)
 
 
 def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
     """What is allowed but seldom meant."""
     yield from _logged_nowhere(document)
     yield from pool_warnings(document)
+    yield from announce_warnings(document)
 
 
 def _listened_twice(document: dict[str, object]) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from geodns.ops.config._announce import Announce, Bird, Exabgp, Exec, Frr
 from geodns.ops.config._judges import shown
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._tables import Admin, Config, Ecs, Expect, Geo, Log, NetworkPlace, Server, Zone
@@ -120,6 +121,9 @@ def _table_at(path: KeyPath) -> type[BaseModel]:
             return Check
         case ("pools", _, "endpoints", _):
             return Endpoint
+        case ("announce", *inner):
+            tables: dict[str, type[BaseModel]] = {"exabgp": Exabgp, "bird": Bird, "frr": Frr, "exec": Exec}
+            return tables.get(str(inner[0]), Announce) if inner else Announce
         case ("zones", _):
             return Zone
         case ("expect", _):

@@ -97,7 +97,7 @@ class Flow:
                 took = (perf_counter() - began) * 1000
                 message = _reply_to(asked, octets)
                 if message is not None:
-                    return await _by_tcp(self.server, asked, timeout) if message.header.tc else Answered(message, took)
+                    return await _whole(self.server, asked, timeout) if message.header.tc else Answered(message, took)
         except OSError as fault:
             return Silent(fault.strerror or str(fault))
         except asyncio_dgram.TransportClosed:
@@ -128,7 +128,17 @@ async def flow(server: Server) -> AsyncIterator[Flow]:
         stream.close()
 
 
-async def _by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+async def _whole(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+    """What a truncated reply stands for."""
+    match await ask_by_tcp(server, asked, timeout):
+        case Silent(why):
+            return Silent(f"the reply was truncated, and by TCP: {why}")
+        case reply:
+            return reply
+
+
+async def ask_by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
+    """Send a question through a connection of its own and wait for its reply. Nothing is raised."""
     octets = asked.pack()
     began = perf_counter()
     try:
@@ -142,10 +152,10 @@ async def _by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return Silent(f"the reply was truncated, and none came by TCP in {timeout:g} s")
+        return Silent(f"no reply in {timeout:g} s")
     except (OSError, EOFError) as fault:
-        return Silent(f"the reply was truncated, and by TCP: {fault}")
-    return Silent("the reply by TCP cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
+        return Silent(getattr(fault, "strerror", "") or str(fault))
+    return Silent("the reply cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
 
 
 def _reply_to(asked: DNSRecord, octets: bytes) -> DNSRecord | None:

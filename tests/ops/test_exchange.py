@@ -8,9 +8,9 @@ from dnslib import CNAME, PTR, QTYPE, RR, TXT, A, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns.ops.anycast._exchange import NSID, _reply_to, option, printable, question
 from geodns.ops.anycast._identity import _text
 from geodns.ops.anycast._sweep import _data, _scope
+from geodns.ops.exchange import NSID, _reply_to, option, printable, question
 from tests.support.instances import identity
 
 ASKED = question("www.example.com", "A", nsid=True)

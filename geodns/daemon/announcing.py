@@ -1,0 +1,225 @@
+"""Owns the daemon's side of the announce gate: its lease, its departure, what the gate tells; refuses to speak with routers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Any, Protocol
+
+import dns.rdatatype
+
+from geodns import answer, wire
+from geodns.daemon.loading import Loaded, asker
+from geodns.ops import announce
+from geodns.ops import config as configuration
+from geodns.ops.config import Config, Expect
+from geodns.ops.metrics import Sample
+
+log = logging.getLogger("geodns.keeper")
+
+_RENEWED_EVERY = 1.0  # seconds
+_STATES = ("announced", "drained", "withdrawn")
+_LEAVING = "the daemon stops"
+
+
+class Daemon(Protocol):
+    """What the rest of the keeper knows, and does when it is time to stop."""
+
+    def hindrances(self) -> list[str]:
+        """Reasons why queries are not answered, or not well."""
+
+    def pools_down(self) -> list[str]:
+        """Pools that are wholly down."""
+
+    def process(self) -> tuple[int, int, tuple[str, ...], bool]:
+        """The supervisor's pid, the generation, the addresses listened on, and whether the supervisor was told to stop."""
+
+    def client_rate(self) -> float:
+        """Queries a second, those of the keeper itself apart."""
+
+    def draining(self) -> str:
+        """Why the operator wants no queries here; "" if he does."""
+
+    def stop(self) -> None:
+        """End the daemon."""
+
+
+def patience(config: Config) -> announce.Patience:
+    """How long clients are given to leave."""
+    told = config.announce
+    return announce.Patience(soft(config), told.drain_floor, told.drain_max)
+
+
+def soft(config: Config) -> float:
+    """Seconds that a way to leave is announced: none where the router cannot be told of such a way."""
+    told = config.announce
+    mute = (told.method == "bird" and not told.bird.include) or (told.method == "frr" and not told.frr.drain_route_map)
+    return 0.0 if told.drain == "withdraw" or mute else told.drain_soft
+
+
+def gate_status(config: Config) -> dict[str, Any] | None:
+    """What the gate tells; None where none is at work, or what it tells is too old to be true."""
+    if not config.announce.is_on:
+        return None
+    try:
+        told = announce.status(config.path(config.server.state))
+    except (OSError, ValueError):
+        return None
+    return told if told and told["alive"] and told["age"] <= max(10 * config.announce.interval, 15.0) else None
+
+
+def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
+    """What this daemon must answer on the wire: the expectations that can be asked there, then the SOA of each zone."""
+    config = loaded.config
+    found = [_question(loaded, expect) for expect in config.expect if not configuration.unaskable(config, expect)]
+    for zone in loaded.snapshot.zones.values():
+        if len(found) >= configuration.MOST_QUESTIONS:
+            break
+        found.append(announce.Question(wire.to_text(zone.contents.origin), "SOA", serial=zone.contents.serial))
+    return tuple(found[: configuration.MOST_QUESTIONS])
+
+
+def _question(loaded: Loaded, expect: Expect) -> announce.Question:
+    rdtype = int(dns.rdatatype.from_text(expect.type))
+    found = answer.explain(loaded.snapshot, wire.from_text(expect.name), rdtype, asker(expect.client, expect.resolver))
+    pool = str(found.pool["name"]) if found.pool and expect.type in {"A", "AAAA"} else ""
+    return announce.Question(expect.name, expect.type, _subnet(expect), expect.answer, expect.rcode, pool)
+
+
+def _subnet(expect: Expect) -> str:
+    """The client subnet that stands for the client: its own address in full, or what its resolver would send."""
+    if "/" in expect.client:
+        return str(ip_network(expect.client, strict=False))
+    address = ip_address(expect.client)
+    length = address.max_prefixlen if not expect.resolver else 24 if address.version == 4 else 56
+    return str(ip_network(f"{address}/{length}", strict=False))
+
+
+class Announcing:
+    """What the keeper does for the gate of one generation; `tide` is called with whether clients are asked to leave."""
+
+    def __init__(self, loaded: Loaded, daemon: Daemon, tide: Callable[[bool], None]) -> None:
+        self.config = loaded.config
+        self._daemon = daemon
+        self._tide = tide
+        self._is_on = self.config.announce.is_on
+        self._questions = questions(loaded) if self._is_on else ()
+        self._trouble = ""
+        self.departure: announce.Departure | None = None
+        self._stop_wanted = False
+        self.gate: dict[str, Any] | None = None
+
+    async def run(self) -> None:
+        """Renew the lease until cancelled; where nothing is announced, only tell the tide."""
+        holder = announce.Holder(self.config.path(self.config.server.state)) if self._is_on else None
+        try:
+            while True:
+                self.tick(holder)
+                await asyncio.sleep(_RENEWED_EVERY)
+        finally:
+            if holder:
+                holder.release()
+
+    def tick(self, holder: announce.Holder | None) -> None:
+        """One second of it."""
+        pid, generation, listening, leaving = self._daemon.process()
+        drained = _LEAVING if leaving else self._daemon.draining()
+        self._tide(bool(drained))
+        if holder is None:
+            return
+        self.gate = gate_status(self.config)
+        rate = max(self._daemon.client_rate() - (self.gate["asked"] if self.gate else 0.0), 0.0)
+        lease = announce.Lease(
+            pid,
+            announce.now(),
+            self.config.server.identity,
+            generation,
+            tuple(self._daemon.hindrances()),
+            drained,
+            tuple(self._daemon.pools_down()),
+            rate,
+            listening,
+            self._questions,
+        )
+        self._note(holder.renew(lease))
+        self._depart(drained, rate, stopping=leaving or self._stop_wanted)
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.error("%s: the gate announces nothing for this daemon", trouble)
+        elif self._trouble and not trouble:
+            log.info("the lease is renewed again")
+        self._trouble = trouble
+
+    def _depart(self, drained: str, rate: float, *, stopping: bool) -> None:
+        if not drained:
+            self.departure = None
+            self._stop_wanted = False
+            return
+        moment = announce.now()
+        before = self.departure or announce.Departure(moment)
+        if before.over and not stopping:
+            return
+        self.departure = announce.proceed(before, self.gate, rate, moment, patience(self.config))
+        if self.departure.over and not before.over:
+            log.info("drained: %s", self.departure.sentence)
+        if self.departure.over and stopping:
+            self._daemon.stop()
+
+    def refusal(self) -> str:
+        """Why a drain would leave clients without any instance; "" if it would not, or if nobody can say."""
+        siblings = self.gate["siblings"] if self.gate else []
+        if not siblings or not all(each["fault"] for each in siblings):
+            return ""
+        return f"this may be the last instance: none of its {len(siblings)} siblings answers ({siblings[0]['fault']})"
+
+    def begin_drain(self, *, stop: bool) -> None:
+        """A drain begins anew, at whose end the daemon is to stop or not."""
+        self.departure = None
+        self._stop_wanted = stop and self._is_on
+
+    def status(self) -> dict[str, Any] | None:
+        """What the administrative API tells of it; None where nothing is announced."""
+        if not self._is_on:
+            return None
+        return {
+            "method": self.config.announce.method,
+            "gate": self.gate,
+            "lease": self._trouble,
+            "departure": self.departure.sentence if self.departure else None,
+            "departed": bool(self.departure and self.departure.over),
+            "stopping": self._stop_wanted,
+        }
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """The metrics of it."""
+        if not self._is_on:
+            return {}
+        gate = self.gate
+        found: dict[str, list[Sample]] = {
+            "geodns_announce_gate_up": [((), gate is not None)],
+            "geodns_announce_lease_held": [((), not self._trouble)],
+        }
+        if gate is None:
+            return found
+        prefixes = gate["prefixes"]
+        return found | {
+            "geodns_announce_state": [
+                ((told["prefix"], state), told["announced"] == state) for told in prefixes for state in _STATES
+            ],
+            "geodns_announce_wanted": [
+                ((told["prefix"], state), told["wanted"] == state) for told in prefixes for state in _STATES
+            ],
+            "geodns_announce_last_change_timestamp_seconds": [((told["prefix"],), told["since"]) for told in prefixes],
+            "geodns_announce_transitions_total": [((told["prefix"],), told["transitions"]) for told in prefixes],
+            "geodns_announce_held": [((told["prefix"],), bool(told["held"])) for told in prefixes],
+            "geodns_announce_flaps": [((told["prefix"],), told["flaps"]) for told in prefixes],
+            "geodns_announce_selfcheck_up": [((told["target"],), not told["faults"]) for told in gate["checks"]],
+            "geodns_announce_sibling_up": [((told["address"],), not told["fault"]) for told in gate["siblings"]],
+            "geodns_announce_lease_age_seconds": [((), gate["lease"]["age"])] if gate["lease"]["age"] is not None else [],
+            "geodns_announce_drift_total": [((), gate["router"]["drifts"])],
+            "geodns_announce_router_failures_total": [((), gate["router"]["failures"])],
+            "geodns_announce_router_settled": [((), gate["router"]["settled"])],
+        }

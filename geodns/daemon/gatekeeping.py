@@ -1,0 +1,152 @@
+"""Owns the gate's process: puts router, rules and lease together out of a configuration; refuses to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from geodns.daemon.announcing import soft
+from geodns.ops import announce, logs, notify
+from geodns.ops import config as configuration
+from geodns.ops.config import Config
+from geodns.problem import Problem, ProblemsFound
+
+log = logging.getLogger("geodns.announce")
+
+_PATIENCES = 3  # times that a router is given when the gate ends
+
+
+def gate_plan(config: Config) -> announce.Plan:
+    """What the gate looks after."""
+    told = config.announce
+    rules = announce.Rules(
+        told.rise, told.fall, told.hold_down, told.hold_down_max, told.flap_half_life, told.adopt, soft(config)
+    )
+    return announce.Plan(
+        config.path(config.server.state),
+        told.method,
+        told.prefixes,
+        configuration.service_addresses(config),
+        told.require_pools,
+        told.siblings,
+        told.interval,
+        min(told.timeout, told.interval),
+        told.lease_max_age,
+        rules,
+    )
+
+
+def router(config: Config, gone: Callable[[], None]) -> announce.Router:
+    """The way to the router; `gone` is called when it ends by itself."""
+    told = config.announce
+    attributes = announce.Attributes(told.communities, told.prepend, told.asn, told.med, told.drain, told.drain_prepend)
+    match told.method:
+        case "bird" if told.bird.include:
+            return announce.Include(told.bird.socket, config.path(told.bird.include), attributes)
+        case "bird":
+            return announce.Protocols(told.bird.socket, told.bird.protocols)
+        case "frr":
+            return announce.Vtysh(told.frr.vtysh, told.frr.asn or 0, told.frr.route_map, told.frr.drain_route_map)
+        case "exabgp":
+            return announce.Exabgp(told.exabgp.version, told.exabgp.next_hop, attributes, gone)
+        case _:
+            return announce.Program(told.exec.command, told.exec.show, attributes)
+
+
+def load_gate(path: Path) -> Config:
+    """The configuration of a gate; raises ProblemsFound, also where there is nothing to announce."""
+    config = configuration.load(path)
+    if not config.announce.is_on:
+        message = "announce.method: is missing, so there is nothing to announce"
+        raise ProblemsFound([Problem(str(path), 0, message, 'set it to "exabgp", "bird", "frr" or "exec"')])
+    return config
+
+
+def run_gate(path: Path) -> None:
+    """Be the gate of a configuration until SIGTERM, then withdraw; SIGHUP begins anew with the configuration as it is then.
+
+    Raises ProblemsFound.
+    """
+    config = load_gate(path)
+    logs.configure(config.log.format, config.log.level)
+    if asyncio.run(_run(path, config)):
+        os.execv(sys.executable, [sys.executable, "-m", "geodns", *sys.argv[1:]])  # noqa: S606 (ourselves, with our own arguments)
+
+
+async def _run(path: Path, config: Config) -> bool:
+    """Whether the gate is to begin anew."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    anew = False
+
+    def renew() -> None:
+        nonlocal anew
+        try:
+            load_gate(path)
+        except ProblemsFound as found:
+            for problem in found.problems:
+                log.error("%s", problem)
+            log.error("the gate goes on with the configuration that it has")
+        else:
+            anew = True
+            ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, renew)
+    told = config.announce
+    notifier = notify.Notifier()
+    reconciler = announce.Reconciler(router(config, ended.set), timeout=told.router_timeout, verify_interval=told.verify_interval)
+    gate = announce.Gate(gate_plan(config), reconciler, tell=notifier.status, live=notifier.watchdog)
+    gate.open()
+    telling = asyncio.create_task(reconciler.run())
+    try:
+        await gate.adopt()
+        log.info("the gate is at work: %s by %s, %s", ", ".join(told.prefixes), told.method, config.path(config.server.state))
+        notifier.ready("at work")
+        await gate.run(ended)
+        if not anew:
+            notifier.stopping()
+            await gate.leave(_PATIENCES * told.router_timeout)
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        gate.close()
+    return anew
+
+
+def withdraw(path: Path) -> str:
+    """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound."""
+    config = load_gate(path)
+    if config.announce.method == "exabgp":
+        raise ProblemsFound(
+            [
+                Problem(
+                    "",
+                    0,
+                    "ExaBGP can be told by its own process only",
+                    "end the gate: ExaBGP's routes go with it, or with ExaBGP",
+                )
+            ]
+        )
+    states = dict.fromkeys(config.announce.prefixes, announce.State.WITHDRAWN)
+
+    async def tell() -> None:
+        async with asyncio.timeout(config.announce.router_timeout):
+            await router(config, lambda: None).apply(states)
+
+    try:
+        asyncio.run(tell())
+    except TimeoutError:
+        fault = f"the router has not answered for {config.announce.router_timeout:g} s"
+    except announce.RouterFault as error:
+        fault = str(error)
+    else:
+        return f"withdrawn: {', '.join(states)}"
+    raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router")])

@@ -1,0 +1,124 @@
+"""Owns the files through which daemon and gate speak: whole, of this boot, locked by one; refuses to know what they say.
+
+Their times are seconds since the machine started (CLOCK_BOOTTIME), so a clock that is set makes nothing old or new. They are not
+forced to the disk: after a crash of the machine nothing of them would be true.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+_LONGEST = 4 << 20  # octets
+
+
+def now() -> float:
+    """Seconds since this machine started, sleep included; where it has no such clock, one that never goes back."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def boot() -> str:
+    """Which start of the machine this is; "" where nobody tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def write(file: Path, value: dict[str, Any]) -> None:
+    """Put a value in place of the one before, at once; raises OSError."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump({"boot": boot(), **value}, out)
+        beside.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def read(file: Path) -> dict[str, Any] | None:
+    """The value of this boot that was written last; None for none. Raises OSError, or ValueError for what is no such file."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is no regular file")
+        octets = opened.read(_LONGEST)
+    try:
+        value = json.loads(octets)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("it is not of the form in which it is written")
+    return value if value.get("boot") == boot() else None
+
+
+class Lock:
+    """A lock that ends with the process that holds it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._handle: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that asks: who holds it, if it is held here."""
+        return os.getpid()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process holds it."""
+        return self._handle is not None
+
+    def take(self) -> int | None:
+        """Take it; None if that was possible, else the pid of who has it, 0 if that is not known. Raises OSError."""
+        if self._handle is not None:
+            return None
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = os.pread(handle, 20, 0).strip()
+            os.close(handle)
+            return int(told) if told.isdigit() else 0
+        except OSError:
+            os.close(handle)
+            raise
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._handle = handle
+        return None
+
+    def release(self) -> None:
+        """Give it up."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def holder(file: Path) -> int | None:
+    """The pid of who holds a lock, 0 if it cannot be told; None if nobody does, or there is no such lock."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        told = os.pread(handle, 20, 0).strip()
+        return int(told) if told.isdigit() else 0
+    finally:
+        os.close(handle)
+    return None

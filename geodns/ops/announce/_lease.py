@@ -1,0 +1,85 @@
+"""Owns the daemon's lease: what it says of itself, and when that no longer counts; refuses to judge what it says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geodns.ops.announce import _files
+from geodns.ops.announce._questions import Question
+
+LEASE, LEASE_LOCK = "announce.lease", "announce.lease.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What the daemon says of itself: `renewed` in seconds since the machine started, `rate` in queries a second.
+
+    `ready` are reasons why no queries should come, draining apart; `draining` is why clients are asked to leave. `pools_down` are
+    pools that are wholly down, `listening` its addresses with ports, `questions` what it must answer.
+    """
+
+    pid: int
+    renewed: float
+    identity: str = ""
+    generation: int = 0
+    ready: tuple[str, ...] = ()
+    draining: str = ""
+    pools_down: tuple[str, ...] = ()
+    rate: float = 0.0
+    listening: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+
+class Holder:
+    """The daemon's side: one daemon renews the lease of a state directory, another that wants to is told who does."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / LEASE
+        self._lock = _files.Lock(directory / LEASE_LOCK)
+
+    def renew(self, lease: Lease) -> str:
+        """Say once more that this daemon lives; why that was not possible, "" if it was."""
+        try:
+            holder = self._lock.take()
+            if holder is not None:
+                return f"another daemon (process {holder or 'unknown'}) holds the lease in {self._file.parent}"
+            _files.write(self._file, asdict(lease))
+        except OSError as error:
+            return f"the lease in {self._file.parent} cannot be renewed: {error.strerror}"
+        return ""
+
+    def release(self) -> None:
+        """Let another process renew it."""
+        self._lock.release()
+
+
+def look(directory: Path, now: float, max_age: float) -> tuple[Lease | None, str]:
+    """The lease, and why it is not held, "" if it is. What it said last is told also where it is too old."""
+    file = directory / LEASE
+    try:
+        told = _files.read(file)
+        if told is None:
+            return None, f"no daemon has a lease in {directory}"
+        lease = _lease(told)
+    except OSError as error:
+        return None, f"the lease {file} cannot be read: {error.strerror}"
+    except (ValueError, TypeError, KeyError) as error:
+        return None, f"the lease {file} makes no sense: {error}"
+    age = now - lease.renewed
+    if age > max_age:
+        return lease, f"the daemon (process {lease.pid}) has not renewed its lease for {age:.1f} s"
+    if age < -max_age:
+        return lease, f"the lease {file} is from the future"
+    return lease, ""
+
+
+def _lease(told: dict[str, Any]) -> Lease:
+    told = {key: value for key, value in told.items() if key != "boot"}
+    told["questions"] = tuple(Question(**(each | {"answer": tuple(each["answer"])})) for each in told["questions"])
+    for key in ("ready", "pools_down", "listening"):
+        told[key] = tuple(map(str, told[key]))
+    if not isinstance(told["renewed"], int | float) or not isinstance(told["pid"], int):
+        raise ValueError("it does not tell who has renewed it when")
+    return Lease(**told)

@@ -1,0 +1,114 @@
+"""Owns keeping a router at what is wanted: tells it, looks, tries again; no router, however stuck, holds up a judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+
+from geodns.ops.announce._course import State
+from geodns.ops.announce._router import Router, RouterFault, States
+
+log = logging.getLogger("geodns.announce")
+
+_FIRST_DELAY, _LAST_DELAY = 1.0, 30.0  # seconds until what has failed is tried again, doubled each time
+
+
+class Reconciler:
+    """One router and what it is to announce. `wanted` may change at any time; `applied` is what it has confirmed last."""
+
+    def __init__(self, router: Router, *, timeout: float, verify_interval: float) -> None:
+        self._router = router
+        self._timeout = timeout
+        self._verify_interval = verify_interval
+        self._wanted: dict[str, State] | None = None
+        self._changed = asyncio.Event()
+        self._delay = _FIRST_DELAY
+        self.applied: dict[str, State] | None = None
+        self.trouble = ""
+        self.failures = 0
+        self.drifts = 0
+        self.settled = asyncio.Event()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the router has confirmed what is wanted."""
+        return self.applied is not None and self.applied == self._wanted
+
+    def want(self, states: States) -> None:
+        """What is to be announced from now on."""
+        if dict(states) != self._wanted:
+            self._wanted = dict(states)
+            self._delay = _FIRST_DELAY
+            self.settled.clear()
+            self._changed.set()
+
+    async def seen(self) -> dict[str, State] | None:
+        """What the router announces now; None where it cannot be asked, or does not say."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._router.seen()
+        except TimeoutError:
+            self._note(f"the router has not answered for {self._timeout:g} s")
+        except RouterFault as fault:
+            self._note(str(fault))
+        return None
+
+    async def run(self) -> None:
+        """Tell it whenever something else is wanted, again where that failed, and look from time to time; until cancelled."""
+        due = monotonic() + self._verify_interval
+        while True:
+            wait = max(due - monotonic(), 0.0) if self.is_settled or self._wanted is None else self._delay
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            if self._wanted is None:
+                continue
+            if self.is_settled and monotonic() >= due:
+                due = monotonic() + self._verify_interval
+                await self._verify()
+            if not self.is_settled:
+                await self._apply(dict(self._wanted))
+
+    async def _apply(self, wanted: dict[str, State]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._router.apply(wanted)
+        except TimeoutError:
+            self._fail(f"the router has not answered for {self._timeout:g} s")
+        except RouterFault as fault:
+            self._fail(str(fault))
+        else:
+            if self.trouble:
+                log.info("the router is told again")
+            self.trouble, self.applied, self._delay = "", wanted, _FIRST_DELAY
+            if self.is_settled:
+                self.settled.set()
+
+    def _fail(self, why: str) -> None:
+        self._note(why)
+        self._delay = min(self._delay * 2, _LAST_DELAY)
+
+    def _note(self, why: str) -> None:
+        self.failures += 1
+        if why != self.trouble:
+            log.error("%s; what was announced before may still be", why)
+        self.trouble = why
+
+    async def _verify(self) -> None:
+        """Compare what is announced with what is wanted; anything else is drift, and told anew."""
+        found = await self.seen()
+        if found is None or self._wanted is None:
+            return
+        unlike = [
+            f"{prefix} is {found.get(prefix, State.WITHDRAWN)} instead of {state}"
+            for prefix, state in self._wanted.items()
+            if found.get(prefix, State.WITHDRAWN) is not state
+        ]
+        if unlike:
+            self.drifts += 1
+            log.warning("somebody else has changed it: %s; it is told anew", "; ".join(unlike))
+            self.applied = None

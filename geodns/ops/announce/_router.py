@@ -1,0 +1,72 @@
+"""Owns what is said to routers: the form of an announcement, and the seam that every way to a router fits; knows none of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from geodns.ops.announce._course import State
+
+GSHUT = "65535:0"
+"""GRACEFUL_SHUTDOWN, RFC 8326 §5."""
+
+States = Mapping[str, State]
+"""What is to be told of each prefix, or is announced."""
+
+
+class RouterFault(Exception):
+    """A router could not be told, or says no; the message says why. What was announced before is announced on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """How announcements look: in general, and while draining, when `drain` is "gshut" or "prepend"."""
+
+    communities: tuple[str, ...] = ()
+    prepend: int = 0
+    asn: int | None = None
+    med: int | None = None
+    drain: str = "gshut"
+    drain_prepend: int = 3
+
+    def communities_in(self, state: State) -> tuple[str, ...]:
+        """The communities of an announcement."""
+        return (*self.communities, GSHUT) if state is State.DRAINED and self.drain == "gshut" else self.communities
+
+    def prepends_in(self, state: State) -> int:
+        """How often this AS is prepended, besides the once that every router does."""
+        return self.drain_prepend if state is State.DRAINED and self.drain == "prepend" else self.prepend
+
+
+class Router(Protocol):
+    """A way to tell routers. Both methods raise RouterFault, and may take longer than anybody waits: then they are cancelled."""
+
+    async def apply(self, states: States) -> None:
+        """Make it so, also where it is so already; on return it is."""
+
+    async def seen(self) -> dict[str, State] | None:
+        """What is announced of these prefixes in truth, those withdrawn left out; None where nobody can say."""
+
+
+async def run(command: Sequence[str], told: str = "") -> str:
+    """A program's standard output; it gets `told` on standard input. Raises RouterFault. Cancelled, it is killed."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise RouterFault(f"{command[0]} cannot be run: {error.strerror}") from None
+    try:
+        out, err = await process.communicate(told.encode())
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        said = (err or out).decode(errors="replace").strip().splitlines()
+        raise RouterFault(f"{command[0]} exits with {process.returncode}: {said[-1] if said else 'it says nothing'}")
+    return out.decode(errors="replace")
