@@ -135,8 +135,14 @@ class Instance:
 
     def control(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a verb of geodns with its configuration, in its namespace."""
-        command = netns.within(self.node.name, sys.executable, "-m", "geodns", *words, "--config", str(self.file))
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=START)
+        return subprocess.run(self._verb(*words), capture_output=True, text=True, check=False, timeout=START)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """The same, without waiting for its end."""
+        return subprocess.Popen(self._verb(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def _verb(self, *words: str) -> tuple[str, ...]:
+        return netns.within(self.node.name, sys.executable, "-m", "geodns", *words, "--config", str(self.file))
 
     def processes(self) -> list[int]:
         """The daemon's processes, the first one first."""

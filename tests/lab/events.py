@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,29 +50,31 @@ class Event:
 
 
 def _drain(world: World) -> None:
-    _told(world.target, "drain", "--reason", "lab")
-    _say_of_pool(world, "drain")
+    leaving = world.target.begin("drain", "--stay", "--reason", "lab")  # ends when the clients are gone
+    _ended(_of_pool(world, "drain"))
+    _ended([leaving])
 
 
 def _undrain(world: World) -> None:
-    _told(world.target, "undrain")
-    _say_of_pool(world, "auto")
+    _ended([world.target.begin("undrain"), *_of_pool(world, "auto")])
 
 
-def _say_of_pool(world: World, word: str) -> None:
+def _of_pool(world: World, word: str) -> list[subprocess.Popen[str]]:
     """An operator's word to each instance, for each keeps a table of its own."""
-    for instance in world.instances.values():
-        _told(instance, "pool", "set", f"service/{world.target.node.name}", word)
+    return [instance.begin("pool", "set", f"service/{world.target.node.name}", word) for instance in world.instances.values()]
 
 
-def _told(instance: daemons.Instance, *words: str) -> None:
-    said = instance.control(*words)
-    if said.returncode:
-        raise NotReached(f"{' '.join(words)}: {said.stdout}{said.stderr}")
+def _ended(commands: list[subprocess.Popen[str]]) -> None:
+    """Wait until all commands have done what they should."""
+    for command in commands:
+        said, _ = command.communicate(timeout=daemons.START)
+        if command.returncode:
+            raise NotReached(said)
 
 
 def _stop(world: World) -> None:
-    world.target.signal(signal.SIGTERM)
+    assert world.target.process
+    world.target.process.terminate()
 
 
 def _kill(world: World) -> None:
@@ -98,17 +101,17 @@ def _refused(world: World) -> None:
         raise NotReached("a zone with an error is refused, but it was loaded")
 
 
-def _wrong(world: World) -> None:
+def _fail(world: World) -> None:
     world.target.say_of_backend("down")
 
 
-def _right(world: World) -> None:
+def _recover(world: World) -> None:
     world.target.say_of_backend("up")
 
 
 def _accepted(world: World) -> None:
     world.target.write_zone(daemons.zone(serial=3))
-    _told(world.target, "reload")
+    _ended([world.target.begin("reload")])
 
 
 def _freeze(world: World) -> None:
@@ -165,11 +168,11 @@ EVENTS = {
     event.name: event
     for event in (
         Event("drain", "an operator drains the instance; it goes on answering", _drain, _undrain),
-        Event("stop", "SIGTERM to the daemon, as systemctl stop does", _stop, _run),
+        Event("stop", "SIGTERM to the daemon, as systemctl stop does; the pool is not told", _stop, _run),
         Event("kill", "kill -9 of the daemon", _kill, _run),
         Event("hang", "SIGSTOP of all the daemon's processes", _hang, _go_on),
         Event("refused", "a zone with an error is reloaded, and refused", _refused, _accepted, moves=(), takes_out=False),
-        Event("wrong", "its backend fails, and it gives another answer than the one expected", _wrong, _right),
+        Event("backend", "what stands behind it fails: it answers, and not what it should", _fail, _recover),
         Event("router", "kill -9 of BIRD", _kill_router, _run_router),
         Event("freeze", "the whole host stands still, BFD notices", _freeze, _thaw),
         Event("freeze-hold", "the whole host stands still, no BFD", _freeze, _thaw, wishes=NO_BFD),

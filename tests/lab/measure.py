@@ -98,8 +98,9 @@ class Outcome:
     after: str | None
     """The instance that answered last before the event was undone; None if nobody did."""
     sent: int
+    """Probes between the event and its end, but for those that were under way when it ended."""
     lost: int
-    """Probes between the event and its end that got no good answer."""
+    """Those of them that got no good answer."""
     bad: int
     """Those of them that got an answer, but not the good one."""
     well_after: float | None
@@ -122,7 +123,7 @@ def outcome(stream: Stream, probes: Sequence[Probe], struck: float, undone: floa
     """Judge the probes of one stream. `takes_out`: whether the event leaves the target's clients to the others."""
     udp = [probe for probe in probes if probe.kind == "udp"]
     before = [probe for probe in udp if probe.done <= struck]
-    window = [probe for probe in udp if struck < probe.sent <= undone]
+    window = [probe for probe in udp if struck < probe.sent and probe.done <= undone]
     usual = _most(before)
     failed = [probe for probe in window if not probe.good]
     last_failure = max((probe.sent for probe in failed), default=struck)
