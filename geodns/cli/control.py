@@ -187,7 +187,7 @@ def drain(
     Where it is announced (see [announce]): routes go first, then clients, and then it stops.
     """
     with running(config) as control:
-        announced = control.status()["announce"] is not None
+        announced = bool(control.status().get("announce"))
         told = control.drain(reason, stop=announced and not stay, last=last)
         if announced:
             told |= _departed(control, stay=stay, quiet=as_json)

@@ -16,12 +16,17 @@ from pydantic import BaseModel, ValidationError
 
 from geodns.ops.config import (
     Admin,
+    Announce,
     BadListen,
+    Bird,
     Check,
     Config,
     Ecs,
     Endpoint,
+    Exabgp,
+    Exec,
     Expect,
+    Frr,
     Geo,
     Listen,
     Log,
@@ -350,6 +355,11 @@ MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("geo",): Geo,
     ("geo", "networks", "*"): NetworkPlace,
     ("ecs",): Ecs,
+    ("announce",): Announce,
+    ("announce", "exabgp"): Exabgp,
+    ("announce", "bird"): Bird,
+    ("announce", "frr"): Frr,
+    ("announce", "exec"): Exec,
     ("pools", "*"): Pool,
     ("pools", "*", "check"): Check,
     ("pools", "*", "endpoints", "*"): Endpoint,
@@ -370,6 +380,7 @@ def entries(document: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, A
 
 
 WITHOUT_DEFAULT = {"networks", "check", "port", "query", "command", "latitude", "longitude", "capacity"}
+WITHOUT_DEFAULT |= {"asn", "med", "protocols", "exabgp", "bird", "frr", "exec"}
 """Keys whose default is that there is nothing, or that some type of check must have."""
 
 
@@ -409,10 +420,11 @@ def test_the_example_has_every_table() -> None:
 def test_a_key_is_on_exactly_where_its_default_is_not_empty() -> None:
     """Keys whose default is empty are written but off; all others are on."""
     written = tomllib.loads(EXAMPLE.read_text())
-    for section in ("server", "admin", "log", "geo", "ecs"):
+    for section in ("server", "admin", "log", "geo", "ecs", "announce"):
         defaults = MODELS[section,]().model_dump()
 
-        assert {key for key, value in defaults.items() if value not in ("", (), {})} == set(written[section])
+        shown = {key for key, value in defaults.items() if value not in ("", (), None) and not isinstance(value, dict)}
+        assert shown == set(written[section])
 
 
 def properties(node: object, definitions: dict[str, Any], name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -546,7 +558,7 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
         ("[ecs]\ntrusted = []", "did you mean 'trust'?"),
         (f"{ZONE}path = 'z'", "known here: name, file"),
         (f"{ZONE}[[expect]]\nname = 'example.com'\nclient = '::'\nanswers = []", "did you mean 'answer'?"),
-        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, pools, zones, expect"),
+        ("[resolver]\nttl = 30", "known here: server, admin, log, geo, regions, ecs, pools, announce, zones, expect"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) -> None:

@@ -81,6 +81,7 @@ class Memory:
             "pools": {"web": "degraded"},
             "zones": 1,
             "overrides": 1,
+            "announce": None,
         }
 
     def zones(self) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ class Exabgp(Table):
         default="auto", description="Which language its API speaks: that of 4 and 5, or of 6; auto asks it."
     )
     next_hop: Annotated[str, AfterValidator(_next_hop)] = Field(
-        default="self", description='Next hop of the routes: an address, or "self" for that of each session.'
+        default="self", description='Next hop of the routes: an address, or "self" for our own of each connection.'
     )
 
 

@@ -177,9 +177,6 @@ def _of_method(method: str, told: dict[str, object], prefixes: list[tuple[KeyPat
     for path, network in prefixes if method != "exec" else ():
         if network.is_loopback:  # a program of your own may do with it what it likes: try it out
             yield path, f"'{network}' never leaves this machine", "write the prefix that holds your service's address"
-    for other in ("exabgp", "bird", "frr", "exec"):
-        if other != method and other in told:
-            yield ("announce", other), f"is not used: the method is {method}", "take it out, or change the method"
     if method == "bird":
         if "med" in told:
             yield ("announce", "med"), "is not used with bird", "set bgp_med in its export filter: BIRD sends it only from there"
