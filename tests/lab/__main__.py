@@ -34,6 +34,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--events", type=_words, help="of: " + ",".join(EVENTS))
     parser.add_argument("--short", action="store_true", help=f"only {','.join(SHORT)}, with shorter TTLs and intervals")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each event happens (default 1); the worst is told")
     parser.add_argument("--interval", type=float, help="seconds between two probes of a stream (default 0.01, short 0.025)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--plot", type=Path, help="draw the result as SVG into this file")
@@ -62,14 +63,14 @@ def main() -> None:
     if reason := cage.why_not():
         sys.exit(f"nothing is measured: {reason}")
     pace, interval = (QUICK, 0.025) if asked.short else (Pace(), 0.01)
-    with suppress(KeyboardInterrupt), cage.run(lambda: _inside(names, pace, asked.interval or interval)) as lab:
+    with suppress(KeyboardInterrupt), cage.run(lambda: _inside([*names] * asked.rounds, pace, asked.interval or interval)) as lab:
         _report(asked, json.loads(lab.result))
         if asked.keep:
             _say(f"kept until Ctrl-C; logs are in {ROOT}: nsenter -t {lab.pid} --mount --pid ip netns exec nyc COMMAND")
             signal.pause()
 
 
-def _inside(names: list[str] | tuple[str, ...], pace: Pace, interval: float) -> bytes:
+def _inside(names: list[str], pace: Pace, interval: float) -> bytes:
     """What the lab's first process does."""
     world = World(pace)
     try:

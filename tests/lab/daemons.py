@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+from geodns.ops.control import Control, Unreachable
 from tests.lab import netns, topology
 from tests.lab.topology import Node
 
@@ -133,22 +134,18 @@ class Instance:
         beside.write_text(f"{word}\n")
         beside.replace(self.directory / "backend")
 
-    def control(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb of geodns with its configuration, in its namespace."""
-        return subprocess.run(self._verb(*words), capture_output=True, text=True, check=False, timeout=START)
+    def control(self) -> Control:
+        """Its administrative door, as the commands of an operator use it."""
+        return Control(f"unix:{self.directory}/admin.sock")
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """The same, without waiting for its end."""
-        return subprocess.Popen(self._verb(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def _verb(self, *words: str) -> tuple[str, ...]:
-        return netns.within(self.node.name, sys.executable, "-m", "geodns", *words, "--config", str(self.file))
-
-    def processes(self) -> list[int]:
-        """The daemon's processes, the first one first."""
-        assert self.process
-        group = self.process.pid
-        return [pid for pid in netns.processes(self.node.name) if _group(pid) == group]
+    @property
+    def is_up(self) -> bool:
+        """Whether somebody is at that door."""
+        with self.control() as control:
+            try:
+                return bool(control.status())
+            except Unreachable:
+                return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes."""
@@ -160,13 +157,6 @@ class Instance:
         assert self.process
         self.signal(signal.SIGKILL)
         self.process.wait(START)
-
-
-def _group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return None
 
 
 def unbound(directory: Path, address: str, clients_told: bool) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,26 +49,22 @@ class Event:
 
 
 def _drain(world: World) -> None:
-    leaving = world.target.begin("drain", "--stay", "--reason", "lab")  # ends when the clients are gone
-    _ended(_of_pool(world, "drain"))
-    _ended([leaving])
+    with world.target.control() as control:
+        control.drain("lab")
+    _say_of_pool(world, "drain")
 
 
 def _undrain(world: World) -> None:
-    _ended([world.target.begin("undrain"), *_of_pool(world, "auto")])
+    with world.target.control() as control:
+        control.undrain()
+    _say_of_pool(world, "auto")
 
 
-def _of_pool(world: World, word: str) -> list[subprocess.Popen[str]]:
+def _say_of_pool(world: World, word: str) -> None:
     """An operator's word to each instance, for each keeps a table of its own."""
-    return [instance.begin("pool", "set", f"service/{world.target.node.name}", word) for instance in world.instances.values()]
-
-
-def _ended(commands: list[subprocess.Popen[str]]) -> None:
-    """Wait until all commands have done what they should."""
-    for command in commands:
-        said, _ = command.communicate(timeout=daemons.START)
-        if command.returncode:
-            raise NotReached(said)
+    for instance in world.instances.values():
+        with instance.control() as control:
+            control.override(f"service/{world.target.node.name}", word)
 
 
 def _stop(world: World) -> None:
@@ -96,9 +91,7 @@ def _go_on(world: World) -> None:
 
 def _refused(world: World) -> None:
     world.target.write_zone(daemons.zone(serial=2) + "oops IN A 192.0.2.256\n")
-    said = world.target.control("reload")
-    if not said.returncode:
-        raise NotReached("a zone with an error is refused, but it was loaded")
+    _reload(world, accepted=False)
 
 
 def _fail(world: World) -> None:
@@ -111,7 +104,22 @@ def _recover(world: World) -> None:
 
 def _accepted(world: World) -> None:
     world.target.write_zone(daemons.zone(serial=3))
-    _ended([world.target.begin("reload")])
+    _reload(world, accepted=True)
+
+
+def _reload(world: World, *, accepted: bool) -> None:
+    with world.target.control() as control:
+        told = control.reload()
+    if told["accepted"] is not accepted:
+        raise NotReached(f"a reload that is accepted: {accepted}; the daemon says {told}")
+
+
+def _kill_gate(world: World) -> None:
+    world.gates[world.target.node.name].kill()
+
+
+def _run_gate(world: World) -> None:
+    world.gates[world.target.node.name].start()
 
 
 def _freeze(world: World) -> None:
@@ -173,6 +181,7 @@ EVENTS = {
         Event("hang", "SIGSTOP of all the daemon's processes", _hang, _go_on),
         Event("refused", "a zone with an error is reloaded, and refused", _refused, _accepted, moves=(), takes_out=False),
         Event("backend", "what stands behind it fails: it answers, and not what it should", _fail, _recover),
+        Event("gate", "kill -9 of the gate; the daemon goes on", _kill_gate, _run_gate, moves=(), takes_out=False),
         Event("router", "kill -9 of BIRD", _kill_router, _run_router),
         Event("freeze", "the whole host stands still, BFD notices", _freeze, _thaw),
         Event("freeze-hold", "the whole host stands still, no BFD", _freeze, _thaw, wishes=NO_BFD),

@@ -17,7 +17,8 @@ def configuration(node: Node, directory: Path, pace: Pace) -> str:
     """The table [announce] of an instance."""
     siblings = [f"{other.host}:53" for other in topology.INSTANCES if other != node]
     return (
-        f'[announce]\nmethod = "bird"\nprefixes = ["{topology.ANYCAST_PREFIX}"]\nsiblings = {siblings}\nrequire_pools = ["backend"]\n'
+        f'[announce]\nmethod = "bird"\nprefixes = ["{topology.ANYCAST_PREFIX}"]\nsiblings = {siblings}\n'
+        'require_pools = ["backend"]\n'
         f"interval = {pace.gate_interval}\ntimeout = {pace.gate_interval}\nrise = 2\nfall = {pace.gate_fall}\n"
         f"lease_max_age = {pace.lease_max_age}\nhold_down = 1.0\nhold_down_max = 1.0\n"
         f"drain_soft = {pace.drain_soft}\ndrain_max = {pace.drain_max}\n"

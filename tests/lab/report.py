@@ -1,6 +1,6 @@
 """Owns how results look: a table for people, the same as Markdown, a plot as SVG; refuses to measure.
 
-A row tells the worst of the clients that the target had: whoever waited longest and lost most.
+A row tells the worst of the clients that the target had, in all rounds: whoever waited longest and lost most.
 """
 
 from __future__ import annotations
@@ -62,11 +62,19 @@ class Row:
 def rows(results: Iterable[Result]) -> list[Row]:
     """One for each event and way that the target had clients on."""
     found = []
-    for result in results:
+    for event, outcomes in _by_event(results).items():
         for way in TITLES:
-            had = [one for one in result.outcomes if one.way == way.value and one.before == topology.TARGET.name]
+            had = [one for one in outcomes if one.way == way.value and one.before == topology.TARGET.name]
             if had:
-                found.append(_row(result.name, way, had))
+                found.append(_row(event, way, had))
+    return found
+
+
+def _by_event(results: Iterable[Result]) -> dict[str, list[Outcome]]:
+    """What happened to whom, of all rounds."""
+    found: dict[str, list[Outcome]] = {}
+    for result in results:
+        found.setdefault(result.name, []).extend(result.outcomes)
     return found
 
 
@@ -129,9 +137,9 @@ def markdown(results: Sequence[Result]) -> str:
     head = ("event", *(f"{name}: {column}" for name in ("anycast", "GeoDNS") for column in COLUMNS[:5]))
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
     found = {(row.event, row.way): row.cells()[:5] for row in rows(results)}
-    for result in results:
-        sides = [found.get((result.name, way), ["-"] * 5) for way in (Way.ANYCAST, Way.SUBNET)]
-        lines.append(f"| {' | '.join([f'`{result.name}`', *sides[0], *sides[1]])} |")
+    for event in _by_event(results):
+        sides = [found.get((event, way), ["-"] * 5) for way in (Way.ANYCAST, Way.SUBNET)]
+        lines.append(f"| {' | '.join([f'`{event}`', *sides[0], *sides[1]])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -146,9 +154,9 @@ def svg(results: Sequence[Result]) -> str:
     """For each event a bar for each way: the time until all was well again, with the probes lost."""
     found = rows(results)
     parts, y = _legend(), _TOP + 24
-    for result in results:
-        parts.append(_text(0, y + 14, result.name, "font-weight='bold'"))
-        for row in (row for row in found if row.event == result.name):
+    for event in _by_event(results):
+        parts.append(_text(0, y + 14, event, "font-weight='bold'"))
+        for row in (row for row in found if row.event == event):
             parts += _bar(y, row)
             y += _BAR
         y += 8

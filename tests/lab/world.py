@@ -96,7 +96,7 @@ class World:
         daemons.resolve_for(public, ROOT / "public/plain", str(public.resolver), clients_told=False)
         daemons.resolve_for(provider, ROOT / "chicago/resolver", str(provider.resolver), clients_told=False)
         for instance in self.instances.values():
-            until(f"{instance.node.name} serves", lambda instance=instance: instance.control("status").returncode == 0)
+            until(f"{instance.node.name} serves", lambda instance=instance: instance.is_up)
         return self
 
     @property
