@@ -43,6 +43,7 @@ cp -R "$source/config/prometheus" "$source/config/grafana" "$source/systemd/drop
 install -m 644 "$unit" "$destination$units/geodns.service"
 if [ "$prefix" = /opt/geodns ]; then
     install -m 644 "$source/systemd/geodns.socket" "$destination$units/geodns.socket"
+    install -m 644 "$source/systemd/geodns-announce.service" "$destination$units/geodns-announce.service"
     install -d "$destination/usr/local/bin"
     ln -sf "$prefix/bin/geodns" "$destination/usr/local/bin/geodns"
 fi

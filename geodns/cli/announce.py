@@ -74,10 +74,16 @@ def lines(told: dict[str, Any] | None) -> list[str]:
 
 
 @app.command()
-def withdraw(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def withdraw(
+    after_stop: Annotated[
+        bool, typer.Option("--after-stop", help="For systemd: not after a crash, if a successor can take over soon enough.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Withdraw every prefix now, for emergencies and for after the gate's end; a gate that is at work announces them again."""
     try:
-        done = withdraw_all(config_path(config))
+        done = withdraw_all(config_path(config), after_stop=after_stop)
     except ProblemsFound as found:
         refuse(found.problems)
     if as_json:

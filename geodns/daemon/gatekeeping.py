@@ -121,9 +121,26 @@ async def _run(path: Path, config: Config) -> bool:
     return anew
 
 
-def withdraw(path: Path) -> str:
-    """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound."""
+def _may_be_succeeded(config: Config) -> bool:
+    """Whether a gate has crashed that has judged lately; $SERVICE_RESULT is systemd's word on how it ended (systemd.exec(5))."""
+    if os.environ.get("SERVICE_RESULT", "success") == "success":
+        return False
+    try:
+        told = announce.status(config.path(config.server.state))
+    except (OSError, ValueError):
+        return False
+    return bool(told and told["judged"] is not None and announce.now() - told["judged"] < config.announce.adopt)
+
+
+def withdraw(path: Path, *, after_stop: bool = False) -> str:
+    """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound.
+
+    With `after_stop` systemd asks for it at the end of a gate (ExecStopPost=): what a crashed one has announced stays for its
+    successor, as long as somebody has judged lately.
+    """
     config = load_gate(path)
+    if after_stop and _may_be_succeeded(config):
+        return "left for the next gate to take over"
     if config.announce.method == "exabgp":
         raise ProblemsFound(
             [
@@ -148,5 +165,6 @@ def withdraw(path: Path) -> str:
     except announce.RouterFault as error:
         fault = str(error)
     else:
+        announce.forget(config.path(config.server.state))
         return f"withdrawn: {', '.join(states)}"
     raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router")])

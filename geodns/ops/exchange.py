@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 import struct
@@ -102,7 +103,7 @@ class Flow:
             return Silent(fault.strerror or str(fault))
         except asyncio_dgram.TransportClosed:
             return Silent("the socket was closed")
-        return Silent(f"no reply in {timeout:g} s")
+        return Silent(f"no reply in {timeout:.2g} s")
 
     async def _receive(self, seconds: float) -> bytes:
         """One datagram; none in that time is no octets. Raises the OSError that the socket has met."""
@@ -152,9 +153,9 @@ async def ask_by_tcp(server: Server, asked: DNSRecord, timeout: float) -> Reply:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except TimeoutError:
-        return Silent(f"no reply in {timeout:g} s")
+        return Silent(f"no reply in {timeout:.2g} s")
     except (OSError, EOFError) as fault:
-        return Silent(getattr(fault, "strerror", "") or str(fault))
+        return Silent(os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault))
     return Silent("the reply cannot be read") if message is None else Answered(message, (perf_counter() - began) * 1000)
 
 

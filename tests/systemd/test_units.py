@@ -20,8 +20,9 @@ from tests.support.daemons import REPOSITORY, STOP, Endpoint, Site, Unreached, n
 
 UNITS = REPOSITORY / "systemd"
 SYSTEM, USER, SOCKET = UNITS / "geodns.service", UNITS / "user" / "geodns.service", UNITS / "geodns.socket"
+GATE = UNITS / "geodns-announce.service"
 DROP_INS = UNITS / "drop-ins"
-INSTALLED = {SYSTEM: "/opt/geodns/bin/geodns", USER: "%h/.local/share/geodns/bin/geodns"}
+INSTALLED = {SYSTEM: "/opt/geodns/bin/geodns", GATE: "/opt/geodns/bin/geodns", USER: "%h/.local/share/geodns/bin/geodns"}
 """Where a unit looks for the program, which need not be installed where tests run."""
 PROGRAM = str(Path(sys.executable).with_name("geodns"))
 
@@ -72,6 +73,36 @@ def test_systemd_finds_nothing_wrong_with_the_user_unit(tmp_path: Path) -> None:
     assert (0, "") == _analyze("--user", "verify", str(_copy(USER, tmp_path)), XDG_RUNTIME_DIR=str(tmp_path))
 
 
+def test_systemd_finds_nothing_wrong_with_the_gate(tmp_path: Path) -> None:
+    """`systemd-analyze verify` is silent about the unit of the announce gate, and with the drop-ins of its routers."""
+    drop_ins = (DROP_INS / "announce-bird.conf", DROP_INS / "announce-frr.conf")
+
+    assert (0, "") == _analyze("verify", str(_copy(GATE, tmp_path)))
+    assert (0, "") == _analyze("verify", str(_copy(GATE, tmp_path / "grouped", *drop_ins)))
+
+
+def test_the_exposure_of_the_gate_is_less_than_that_of_the_daemon(tmp_path: Path) -> None:
+    """It needs no right at all: `systemd-analyze security` rates it 1.5 ("OK") or better."""
+    code, said = _analyze(
+        "security", "--offline=true", "--threshold=15", str(_copy(GATE, tmp_path)), SYSTEMD_UNIT_PATH=f"{tmp_path}:"
+    )
+
+    assert 0 == code, said
+
+
+def test_the_gate_is_confined_as_the_daemon_is() -> None:
+    """What the unit of the gate confines, it confines as that of the daemon does, but for the rights, of which it has none."""
+    own = {"RuntimeDirectory", "RuntimeDirectoryPreserve", "AmbientCapabilities", "CapabilityBoundingSet"}
+    daemon, gate = ({(name, value) for name, value, _ in _settings(unit)[_begin(unit) :]} for unit in (SYSTEM, GATE))
+
+    assert set() == {setting for setting in gate - daemon if setting[0] not in own}
+    assert {"LoadCredential", *own} >= {name for name, _ in daemon - gate}
+
+
+def _begin(unit: Path) -> int:
+    return [name for name, _, _ in _settings(unit)].index("DynamicUser")
+
+
 @pytest.mark.parametrize("drop_ins", [(), (DROP_INS / "socket-activation.conf",)], ids=["alone", "with sockets"])
 def test_its_exposure_is_ok(drop_ins: tuple[Path, ...], tmp_path: Path) -> None:
     """`systemd-analyze security` rates the service 2.0 ("OK") or better."""
@@ -84,9 +115,10 @@ def test_its_exposure_is_ok(drop_ins: tuple[Path, ...], tmp_path: Path) -> None:
     assert 0 == code
 
 
-def test_each_line_of_hardening_has_its_reason() -> None:
-    """Every setting of the system's unit that confines the service has a comment right above it, or continues one that has."""
-    settings = _settings(SYSTEM)
+@pytest.mark.parametrize("unit", [SYSTEM, GATE], ids=["daemon", "gate"])
+def test_each_line_of_hardening_has_its_reason(unit: Path) -> None:
+    """Every setting of the system's units that confines the service has a comment right above it, or continues one that has."""
+    settings = _settings(unit)
     first = [name for name, _, _ in settings].index("DynamicUser")
     seen: set[str] = set()
     bare = []
@@ -119,6 +151,7 @@ PLACED = {
     "etc/geodns/geodns.toml",
     "etc/systemd/system/geodns.service",
     "etc/systemd/system/geodns.socket",
+    "etc/systemd/system/geodns-announce.service",
     "opt/geodns/share/doc/geodns/operations.md",
     "opt/geodns/share/geodns/drop-ins/notify-reload.conf",
     "opt/geodns/share/geodns/grafana/geodns.json",

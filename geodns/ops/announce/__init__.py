@@ -15,7 +15,7 @@ from geodns.ops.announce._lease import Holder, Lease
 from geodns.ops.announce._questions import Question
 from geodns.ops.announce._reconciling import Reconciler
 from geodns.ops.announce._router import Attributes, Router, RouterFault
-from geodns.ops.announce._status import status
+from geodns.ops.announce._status import forget, status
 
 __all__ = [
     "Attributes",
@@ -36,6 +36,7 @@ __all__ = [
     "Rules",
     "State",
     "Vtysh",
+    "forget",
     "now",
     "proceed",
     "status",

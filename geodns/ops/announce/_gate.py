@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
@@ -95,7 +95,7 @@ class Gate:
             return None
 
     async def adopt(self) -> None:
-        """Take over what is announced already: as the gate before has left it, or else as the router tells."""
+        """Take over what is announced already: as the router tells, or where it cannot, as the gate before has left it."""
         moment, known = _files.now(), (self._recalled() or {}).get("courses")
         told: dict[str, Course] = {}
         for prefix, value in known.items() if isinstance(known, dict) else ():
@@ -103,9 +103,11 @@ class Gate:
                 told[str(prefix)] = Course.from_json(value)
             except (ValueError, TypeError) as error:
                 log.warning("what the gate before knew of %s is not used: %s", prefix, error)
-        seen = {} if all(prefix in told for prefix in self.plan.prefixes) else await self.reconciler.seen() or {}
+        seen = await self.reconciler.seen()
         for prefix in self.plan.prefixes:
-            before = told.get(prefix) or Course(seen.get(prefix, State.WITHDRAWN), since=moment)
+            before = told.get(prefix) or Course(since=moment)
+            if seen is not None and seen.get(prefix, State.WITHDRAWN) is not before.state:
+                before = replace(before, state=seen.get(prefix, State.WITHDRAWN), since=moment)
             self.courses[prefix] = adopted(before, moment)
             if before.state is not State.WITHDRAWN:
                 log.info("%s is %s already: that stays until the first judgement", prefix, before.state)

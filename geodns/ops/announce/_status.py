@@ -1,12 +1,31 @@
-"""Owns reading what a gate tells of itself; refuses to change anything."""
+"""Owns what is made of a gate's status by others: read, and put right where they have withdrawn; refuses to judge."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from geodns.ops.announce import _files
+from geodns.ops.announce._course import State
 from geodns.ops.announce._gate import GATE_LOCK, STATUS
+
+log = logging.getLogger("geodns.announce")
+
+
+def forget(directory: Path) -> None:
+    """Have the next gate believe nothing to be announced, for somebody has withdrawn it; where there is no status, nothing is to do."""
+    try:
+        told = _files.read(directory / STATUS)
+        if told is None or _files.holder(directory / GATE_LOCK) is not None:
+            return
+        courses = told.get("courses", {})
+        told["courses"] = {prefix: course | {"state": State.WITHDRAWN.value} for prefix, course in courses.items()}
+        for each in told["prefixes"]:
+            each["announced"] = State.WITHDRAWN.value
+        _files.write(directory / STATUS, told)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        log.warning("the status of the last gate cannot be corrected: %s", error)
 
 
 def status(directory: Path) -> dict[str, Any] | None:

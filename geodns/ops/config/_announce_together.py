@@ -199,7 +199,7 @@ def _of_bird(told: dict[str, object], own: dict[str, object], prefixes: list[tup
         return
     known = {network for text in protocols if (network := _network(text))}
     if not protocols:
-        remedy = 'name a file that BIRD includes: include = "/var/lib/geodns/bird.conf"'
+        remedy = 'name a file that BIRD includes: include = "/run/geodns-announce/bird.conf"'
         yield ("announce", "bird"), "has neither include nor protocols", remedy
         return
     for path, network in prefixes:
