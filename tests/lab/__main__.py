@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 import geodns
-from tests.lab import cage, experiment, report
+from tests.lab import cage, experiment, picture, report
 from tests.lab.daemons import Pace
 from tests.lab.events import EVENTS, SHORT
 from tests.lab.measure import Outcome
@@ -40,6 +40,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, help="draw the result as SVG into this file")
     parser.add_argument("--markdown", action="store_true", help="print a table in Markdown, too")
     parser.add_argument("--read", type=Path, help="measure nothing: show what an earlier --json has written")
+    parser.add_argument("--map", type=Path, help="measure nothing: draw the lab's map as SVG into this file")
     parser.add_argument("--keep", action="store_true", help="leave the lab running afterwards, until Ctrl-C")
     return parser
 
@@ -55,8 +56,11 @@ def main() -> None:
     names = asked.events or (SHORT if asked.short else tuple(EVENTS))
     if unknown := [name for name in names if name not in EVENTS]:
         parser.error(f"no such event: {', '.join(unknown)}; there are {', '.join(EVENTS)}")
-    if asked.plot and asked.plot.suffix != ".svg":
-        parser.error("--plot draws SVG: name a file that ends in .svg")
+    if any(file and file.suffix != ".svg" for file in (asked.plot, asked.map)):
+        parser.error("--plot and --map draw SVG: name a file that ends in .svg")
+    if asked.map:
+        asked.map.write_text(picture.svg(), "utf-8")
+        return
     if asked.read:
         _report(asked, json.loads(asked.read.read_text()))
         return

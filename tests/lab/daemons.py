@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -42,9 +42,8 @@ class NotReached(Exception):
     """Something did not come to be in time."""
 
 
-def until(what: str, reached: object, seconds: float = START) -> None:
-    """Poll until a callable says yes."""
-    assert callable(reached)
+def until(what: str, reached: Callable[[], bool], seconds: float = START) -> None:
+    """Poll until it is so."""
     deadline = monotonic() + seconds
     while not reached():
         if monotonic() > deadline:
@@ -138,7 +137,6 @@ class Instance:
         """Its administrative door, as the commands of an operator use it."""
         return Control(f"unix:{self.directory}/admin.sock")
 
-    @property
     def is_up(self) -> bool:
         """Whether somebody is at that door."""
         with self.control() as control:

@@ -175,7 +175,7 @@ NO_BFD = Wishes(bfd=False)
 EVENTS = {
     event.name: event
     for event in (
-        Event("drain", "an operator drains the instance; it goes on answering", _drain, _undrain),
+        Event("drain", "an operator drains the instance; it goes on answering", _drain, _undrain, watch=8.0),
         Event("stop", "SIGTERM to the daemon, as systemctl stop does; the pool is not told", _stop, _run),
         Event("kill", "kill -9 of the daemon", _kill, _run),
         Event("hang", "SIGSTOP of all the daemon's processes", _hang, _go_on),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import monotonic, sleep
 from typing import Any
@@ -11,7 +10,7 @@ from tests.lab import measure, topology
 from tests.lab.daemons import NotReached
 from tests.lab.events import Event
 from tests.lab.measure import STREAMS, Outcome, Stream, Way
-from tests.lab.world import ROOT, Clients, World, wait
+from tests.lab.world import ROOT, Clients, States, World, wait
 
 CALM_WITHIN = 40.0  # s: BGP sessions and pools come back
 
@@ -42,7 +41,7 @@ def usual(stream: Stream) -> str:
     return topology.nearest(topology.PUBLIC if stream.way is Way.PLAIN else stream.region).name
 
 
-def calm(state: Mapping[str, str | None]) -> bool:
+def calm(state: States) -> bool:
     """Whether every stream reaches what it reaches as long as all is well."""
     return all(state[stream.name] == usual(stream) for stream in STREAMS)
 
@@ -60,18 +59,18 @@ def run(world: World, event: Event, interval: float) -> Result:
 
 
 def _watched(world: World, event: Event, clients: Clients, interval: float) -> Result:
-    if not wait("calm before", clients, calm, CALM_WITHIN):
+    if not wait(clients, calm, CALM_WITHIN):
         raise NotReached(f"not calm before {event.name}: {_unusual(clients.settled())}")
     concerned = {stream.name for stream in STREAMS if stream.way in event.moves and usual(stream) == topology.TARGET.name}
     struck = monotonic()
     event.strike(world)
     moved = wait(
-        "moved", clients, lambda state: all(state[name] not in (None, topology.TARGET.name) for name in concerned), event.patience
+        clients, lambda state: all(state[name] not in (None, topology.TARGET.name) for name in concerned), event.patience
     )
     sleep(max(0.0, struck + event.watch - monotonic()))
     undone = monotonic()
     event.undo(world)
-    returned = wait("calm after", clients, calm, CALM_WITHIN)
+    returned = wait(clients, calm, CALM_WITHIN)
     clients.stop()
     probes = clients.probes()
     outcomes = tuple(
@@ -83,5 +82,5 @@ def _watched(world: World, event: Event, clients: Clients, interval: float) -> R
     return Result(event.name, event.about, interval, round(undone - struck, 1), moved, returned, outcomes)
 
 
-def _unusual(state: dict[str, str | None]) -> str:
+def _unusual(state: States) -> str:
     return ", ".join(f"{stream.name} at {state[stream.name]}" for stream in STREAMS if state[stream.name] != usual(stream))

@@ -41,8 +41,8 @@ class Row:
     lost_on_return: int
     connection: str
     connection_after: float | None
-    wrong_region: int
-    sent: int
+    wrong_region: float
+    """Share of the answers."""
     before: float | None
     after: float | None
 
@@ -54,7 +54,7 @@ class Row:
             str(self.lost),
             str(self.lost_on_return),
             connection,
-            f"{self.wrong_region / self.sent:.0%}" if self.wrong_region else "none",
+            f"{self.wrong_region:.0%}" if self.wrong_region else "none",
             f"{_number(self.before)} → {_number(self.after)}",
         ]
 
@@ -90,8 +90,7 @@ def _row(event: str, way: Way, had: Sequence[Outcome]) -> Row:
         max(one.lost_on_return for one in had),
         ended.connection,
         ended.connection_after,
-        sum(one.wrong_region for one in had),
-        sum(one.sent for one in had),
+        max(one.wrong_region / max(one.sent - one.lost, 1) for one in had),
         trips.round_trip_before,
         trips.round_trip_after,
     )

@@ -30,7 +30,9 @@ WELL = Outcome(
     connection_after=51.0,
     lost_on_return=0,
 )
-NEVER = replace(WELL, region="saopaulo", after=None, lost=500, well_after=None, connection="silent", connection_after=None)
+NEVER = replace(
+    WELL, region="saopaulo", after=None, wrong_region=0, lost=500, well_after=None, connection="silent", connection_after=None
+)
 ELSEWHERE = replace(WELL, region="tokyo", before="sin", lost=9)
 
 
@@ -40,9 +42,9 @@ def result(*outcomes: Outcome) -> Result:
 
 def test_a_row_tells_the_worst() -> None:
     """Of the target's clients those count that waited longest and lost most; others' do not."""
-    [row] = report.rows([result(WELL, NEVER, ELSEWHERE)])
+    [row] = report.rows([result(replace(WELL, sent=503, wrong_region=250), NEVER, ELSEWHERE)])
 
-    assert (None, 500, "silent", 1000) == (row.again, row.lost, row.connection, row.sent)
+    assert (None, 500, "silent", 0.5) == (row.again, row.lost, row.connection, row.wrong_region)
 
 
 def test_there_is_a_row_for_each_way_with_clients() -> None:

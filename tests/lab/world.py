@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,6 +18,8 @@ from tests.lab.measure import STREAMS, Probe
 from tests.lab.topology import Kind
 
 ROOT = Path("/run/geodns-lab")
+States = dict[str, str | None]
+"""For each stream the instance that it has reached for a while; None where that is not so."""
 CALM = 1.0  # s of good answers by one instance are taken for a state that lasts
 
 
@@ -43,8 +46,8 @@ class Clients:
             self._kept += measure.read(f"{line}\n" for line in whole.splitlines()) if newline else []
         return self._kept
 
-    def settled(self) -> dict[str, str | None]:
-        """For each stream the instance that it has reached for a while; None where that is not so."""
+    def settled(self) -> States:
+        """Where all streams are."""
         now = monotonic()
         recent: dict[str, list[Probe]] = {stream.name: [] for stream in STREAMS}
         for probe in reversed(self.probes()):
@@ -71,8 +74,8 @@ class World:
     gates: dict[str, Gate] = field(default_factory=dict)
 
     def start(self) -> Self:
-        """Bring everything up; returns when every region gets good answers."""
-        (netns.NAMES).mkdir(parents=True)
+        """Bring everything up; returns when every instance serves."""
+        netns.NAMES.mkdir(parents=True)
         netns.build()
         for node in topology.NODES.values():
             (ROOT / node.name).mkdir(parents=True)
@@ -96,7 +99,7 @@ class World:
         daemons.resolve_for(public, ROOT / "public/plain", str(public.resolver), clients_told=False)
         daemons.resolve_for(provider, ROOT / "chicago/resolver", str(provider.resolver), clients_told=False)
         for instance in self.instances.values():
-            until(f"{instance.node.name} serves", lambda instance=instance: instance.is_up)
+            until(f"{instance.node.name} serves", instance.is_up)
         return self
 
     @property
@@ -133,13 +136,12 @@ class World:
             router.configure(wishes)
 
 
-def wait(what: str, clients: Clients, reached: object, seconds: float) -> bool:
+def wait(clients: Clients, reached: Callable[[States], bool], seconds: float) -> bool:
     """Poll the clients' states until a condition on them holds; False after the deadline."""
-    assert callable(reached)
     deadline = monotonic() + seconds
     while monotonic() < deadline:
         if clients.process.poll() is not None:
-            raise NotReached(f"the probing process has ended while waiting: {what}")
+            raise NotReached("the probing process has ended")
         if reached(clients.settled()):
             return True
         sleep(0.1)
