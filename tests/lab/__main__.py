@@ -16,7 +16,7 @@ from rich.console import Console
 
 import geodns
 from tests.lab import cage, experiment, picture, report
-from tests.lab.daemons import Pace
+from tests.lab.daemons import NotReached, Pace
 from tests.lab.events import EVENTS, SHORT
 from tests.lab.measure import Outcome
 from tests.lab.world import ROOT, World
@@ -75,19 +75,18 @@ def main() -> None:
 
 
 def _inside(names: list[str], pace: Pace, interval: float) -> bytes:
-    """What the lab's first process does."""
-    world = World(pace)
+    """What the lab's first process does. An event that cannot be measured is the last, and those before it are told."""
+    world, results, fault = World(pace), [], ""
     try:
         world.start()
-        results = []
         for name in names:
             _say(f"{name}: {EVENTS[name].about}")
             results.append(experiment.run(world, EVENTS[name], interval))
-    except BaseException:
+    except NotReached as reason:
+        fault = str(reason)
         _say(world.last_words())
-        raise
     about = {"geodns": geodns.__version__, "kernel": platform.release(), "cores": os.cpu_count(), "pace": repr(pace)}
-    return json.dumps({"about": about, "events": [result.as_json() for result in results]}).encode()
+    return json.dumps({"about": about, "fault": fault, "events": [result.as_json() for result in results]}).encode()
 
 
 def _say(text: str) -> None:
@@ -109,6 +108,8 @@ def _report(asked: argparse.Namespace, found: dict[str, Any]) -> None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
     if asked.plot:
         asked.plot.write_text(report.svg(results), "utf-8")
+    if found["fault"]:
+        sys.exit(f"not all is measured: {found['fault']}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from geodns.ops.announce._course import State
 
+_RESTART = 3.0  # seconds in which a gate begins anew
 _SLACK = 15.0  # seconds beyond what the routes should take
 
 
@@ -26,10 +27,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """How far a departure is: the sentence that tells, and whether it is over. `withdrawn` is when all routes were gone."""
+    """How far a departure is: the sentence that tells, and whether it is over.
+
+    `withdrawn` is when all routes were gone, `alone` since when there has been no gate.
+    """
 
     began: float
     withdrawn: float | None = None
+    alone: float | None = None
     over: bool = False
     sentence: str = "draining"
 
@@ -38,7 +43,10 @@ def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now:
     """The departure a moment later. `gate` is what a living gate tells, None without one; `rate` is what clients ask a second."""
     began = departure.began
     if gate is None:
-        return Departure(began, departure.withdrawn, over=True, sentence="no gate is at work, so there is no route to wait for")
+        alone = now if departure.alone is None else departure.alone
+        over = departure.over or now - alone >= _RESTART
+        sentence = "no gate is at work, so there is no route to wait for" if over else "no gate is at work: does one begin anew?"
+        return Departure(began, departure.withdrawn, alone, over=over, sentence=sentence)
     announced = [told for told in gate["prefixes"] if told["announced"] != State.WITHDRAWN.value]
     if announced and departure.withdrawn is None and now - began < patience.soft + _SLACK:
         left = max(patience.soft - (now - began), 0.0)

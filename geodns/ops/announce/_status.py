@@ -14,7 +14,7 @@ log = logging.getLogger("geodns.announce")
 
 
 def forget(directory: Path) -> None:
-    """Have the next gate believe nothing to be announced, for somebody has withdrawn it; where there is no status, nothing is to do."""
+    """Have the next gate believe nothing to be announced, for somebody has withdrawn it."""
     try:
         told = _files.read(directory / STATUS)
         if told is None or _files.holder(directory / GATE_LOCK) is not None:

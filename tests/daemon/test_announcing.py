@@ -1,0 +1,344 @@
+"""A daemon, its gate and real routers: what the router on the other side has learnt, whatever happens to the daemon."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import routers
+from tests.support.daemons import poll
+from tests.support.routers import Bird, Process, Yard
+
+PREFIX, ADDRESS = "198.51.100.0/24", "198.51.100.53/32"
+GSHUT = "(65535,0)"
+PYTHON = (sys.executable, "-m", "geodns")
+CONFIG = """\
+[server]
+listen = ["127.0.0.1:53", "198.51.100.53:53"]
+identity = "ams1"
+state = "state"
+[admin]
+listen = "unix:{directory}/admin.sock"
+[[zones]]
+name = "example.com"
+file = "example.com.zone"
+[[expect]]
+name = "www.example.com"
+client = "81.2.69.0/24"
+answer = ["198.51.100.10"]
+[pools.app]
+steering = "failover"
+[[pools.app.endpoints]]
+name = "one"
+addresses = ["192.0.2.80"]
+[announce]
+prefixes = ["198.51.100.0/24"]
+interval = 0.2
+timeout = 0.2
+rise = 2
+fall = 2
+lease_max_age = 3.0
+hold_down = 1.0
+drain_soft = 2.0
+drain_max = 4.0
+adopt = 5.0
+verify_interval = 1.0
+router_timeout = 2.0
+{announce}
+"""
+ZONE = """\
+@    3600 IN SOA ns hostmaster 7 7200 900 1209600 300
+@    3600 IN NS  ns
+ns   3600 IN A   192.0.2.53
+www  60   IN A   192.0.2.10
+www  60   IN GEO continent:EU A 198.51.100.10
+app  60   IN A   192.0.2.11
+app  60   IN POOL app
+"""
+INCLUDE = 'method = "bird"\n[announce.bird]\nsocket = "{directory}/bird.ctl"\ninclude = "{directory}/announced.conf"\n'
+
+
+@dataclass(slots=True)
+class Instance:
+    """A daemon in a yard, and the router on the other side."""
+
+    yard: Yard
+    peer: Bird
+    daemon: Process
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration file of daemon and gate."""
+        return self.yard.directory / "geodns.toml"
+
+    def serve(self) -> None:
+        """Start the daemon anew."""
+        self.daemon = self.yard.start("daemon", (*PYTHON, "serve", str(self.configuration)))
+        self.daemon.until_said("1 worker answers")
+
+    def gate(self) -> Process:
+        """Start a gate."""
+        return self.yard.start("gate", (*PYTHON, "announce", "run", str(self.configuration)))
+
+    def command(self, *words: str) -> tuple[int, str]:
+        """A verb of the command line: its exit code and all that it says."""
+        done = self.yard.run(*PYTHON, *words, "--config", str(self.configuration))
+        return done.returncode, done.stdout + done.stderr
+
+    def status(self) -> dict[str, Any]:
+        """What the gate tells."""
+        told: dict[str, Any] = json.loads(
+            self.yard.run(*PYTHON, "announce", "status", "--json", "-c", str(self.configuration)).stdout
+        )
+        return told
+
+
+@contextmanager
+def instance(announce: str, *, include: bool = False) -> Iterator[Instance]:
+    """A daemon that is served, with a router that does not announce it yet; `include` makes that a BIRD."""
+    with routers.yard() as yard:
+        yard.address("add", ADDRESS)
+        peer = routers.peer(yard)
+        if include:
+            routers.bird(yard, f'include "{yard.directory}/announced*.conf";')
+        made = Instance(yard, peer, Process(peer.process.process, peer.process.log))
+        (yard.directory / "example.com.zone").write_text(ZONE)
+        made.configuration.write_text(CONFIG.format(directory=yard.directory, announce=announce.format(directory=yard.directory)))
+        made.serve()
+        yield made
+
+
+@pytest.fixture
+def announced() -> Iterator[Instance]:
+    """A daemon whose prefix is announced by BIRD."""
+    with instance(INCLUDE, include=True) as made:
+        made.gate()
+        made.peer.until(PREFIX, lacks=GSHUT)
+        yield made
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_daemon_that_hangs_or_dies_loses_its_route(announced: Instance) -> None:
+    """SIGSTOP and SIGKILL of all its processes withdraw; that it answers again brings the route back."""
+    announced.daemon.signal_all(signal.SIGSTOP)
+    announced.peer.until_gone(PREFIX)
+    announced.daemon.signal_all(signal.SIGCONT)
+    announced.peer.until(PREFIX)
+
+    announced.daemon.signal_all(signal.SIGKILL)
+    announced.peer.until_gone(PREFIX)
+    announced.serve()
+    announced.peer.until(PREFIX)
+
+
+def test_a_keeper_that_hangs_lets_the_lease_end(announced: Instance) -> None:
+    """The workers answer right, and nobody can tell how the daemon is: that withdraws, too."""
+    keeper = json.loads(announced.command("status", "--json")[1])["pid"]
+    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    workers = {str(each["pid"]) for each in json.loads(announced.command("status", "--json")[1])["workers"]}
+    (pid,) = set(children) - workers
+    announced.yard.run("kill", "-STOP", pid)
+    announced.peer.until_gone(PREFIX)
+
+    assert "has not renewed its lease" in announced.status()["lease"]["fault"]
+    announced.yard.run("kill", "-CONT", pid)
+    announced.peer.until(PREFIX)
+
+
+def test_an_address_that_is_taken_away_withdraws(announced: Instance) -> None:
+    """It is not asked, for then another instance might answer; the sentence tells what to do."""
+    announced.yard.address("del", ADDRESS)
+    announced.peer.until_gone(PREFIX)
+    (told,) = announced.status()["prefixes"]
+
+    assert "198.51.100.53 is not an address of this machine" in told["why"]
+    announced.yard.address("add", ADDRESS)
+    announced.peer.until(PREFIX)
+
+
+def test_a_drain_leads_clients_away_and_stops(announced: Instance) -> None:
+    """First the community, then no route, then no daemon; each step is told."""
+    draining = announced.yard.start("drain", (*PYTHON, "drain", "-c", str(announced.configuration), "--reason", "kernel"))
+    announced.peer.until(PREFIX, has=GSHUT)
+    announced.peer.until_gone(PREFIX)
+
+    assert (0, 0) == (draining.wait(20), announced.daemon.wait(20)), draining.said + announced.daemon.said
+    assert ["draining", f"{PREFIX}: clients are asked to leave", "stopped"] == [
+        line.partition(",")[0]
+        for line in draining.said.splitlines()
+        if line.startswith(("draining", PREFIX, "stopped")) and "being" not in line
+    ]
+
+    announced.serve()
+    announced.daemon.until_said("1 worker answers")
+    assert not announced.peer.route(PREFIX)
+    assert 0 == announced.command("undrain")[0]
+    announced.peer.until(PREFIX, lacks=GSHUT)
+
+
+def test_a_drain_that_stays_can_be_taken_back(announced: Instance) -> None:
+    """With --stay the daemon answers on."""
+    code, said = announced.command("drain", "--stay")
+
+    assert 0 == code, said
+    assert not announced.peer.route(PREFIX)
+    assert 0 == announced.command("undrain")[0]
+    announced.peer.until(PREFIX, lacks=GSHUT)
+
+
+def test_a_stop_is_a_drain_and_a_second_one_is_not(announced: Instance) -> None:
+    """SIGTERM withdraws in order, and is forgotten; the next SIGTERM ends at once."""
+    announced.daemon.signal_all(signal.SIGCONT)
+    announced.daemon.signal(signal.SIGTERM)
+    announced.peer.until(PREFIX, has=GSHUT)
+    announced.peer.until_gone(PREFIX)
+    assert 0 == announced.daemon.wait(20), announced.daemon.said
+
+    announced.serve()
+    announced.peer.until(PREFIX, lacks=GSHUT)
+    announced.daemon.signal(signal.SIGTERM)
+    announced.peer.until(PREFIX, has=GSHUT)
+    announced.daemon.signal(signal.SIGTERM)
+    assert 0 == announced.daemon.wait(5)
+
+
+def test_without_a_gate_a_stop_waits_for_nothing() -> None:
+    """Nobody would be told."""
+    with instance(INCLUDE, include=True) as made:
+        made.daemon.signal(signal.SIGTERM)
+
+        assert 0 == made.daemon.wait(5)
+        assert "leaving" not in made.daemon.said
+
+
+def test_a_gate_that_is_replaced_keeps_the_route(announced: Instance) -> None:
+    """Killed, or reloaded: the route is never learnt anew. A second gate is refused, and SIGTERM withdraws."""
+    first = announced.yard.processes[-1]
+    learnt = routers.since(announced.peer.route(PREFIX))
+    second = announced.gate()
+    assert 1 == second.wait()
+    assert f"another gate (process {first.process.pid}) is at work" in second.said
+
+    first.signal(signal.SIGKILL)
+    first.wait()
+    third = announced.gate()
+    third.until_said("is announced already: that stays until the first judgement")
+    poll("it has judged", lambda: announced.status()["prefixes"][0]["good"] > 3)
+    third.signal(signal.SIGHUP)
+    poll("it has begun anew", lambda: third.said.count("the gate is at work") == 2)
+    poll("it has judged again", lambda: announced.status()["prefixes"][0]["good"] > 3)
+
+    assert learnt == routers.since(announced.peer.route(PREFIX))
+    third.signal(signal.SIGTERM)
+    assert 0 == third.wait(), third.said
+    assert not announced.peer.route(PREFIX)
+
+
+def test_the_last_instance_is_held(announced: Instance) -> None:
+    """With a sibling that does not answer a hang does not withdraw, and a drain is refused until it is insisted on."""
+    config = announced.configuration.read_text()
+    announced.configuration.write_text(config.replace("interval = 0.2\n", 'siblings = ["127.0.0.1:9"]\ninterval = 0.2\n', 1))
+    gate = announced.yard.processes[-1]
+    gate.signal(signal.SIGHUP)
+    poll("the sibling is asked", lambda: bool(announced.status()["siblings"]))
+    announced.daemon.signal_all(signal.SIGSTOP)
+    gate.until_said("held: last instance, for none of 1 siblings answers; it would be withdrawn")
+    assert announced.peer.route(PREFIX)
+    announced.daemon.signal_all(signal.SIGCONT)
+    poll("it is not held any more", lambda: not announced.status()["prefixes"][0]["held"])
+
+    code, said = announced.command("drain", "--stay")
+    assert 1 == code
+    assert "this may be the last instance: none of its 1 siblings answers" in said
+    assert 0 == announced.command("drain", "--stay", "--last")[0]
+    assert not announced.peer.route(PREFIX)
+
+
+def test_a_router_that_hangs_holds_no_judgement_up(announced: Instance) -> None:
+    """BIRD stopped: the gate says so, and goes on judging; once it runs, it hears the last word."""
+    bird = next(each for each in announced.yard.processes if each.log.name == "bird.log")
+    bird.signal_all(signal.SIGSTOP)
+    announced.daemon.signal_all(signal.SIGSTOP)
+    poll("the trouble is told", lambda: "has not answered" in announced.status()["router"]["trouble"])
+    told = announced.status()
+
+    assert ("withdrawn", "announced") == (told["prefixes"][0]["wanted"], told["prefixes"][0]["announced"])
+    assert told["age"] < 2.0
+    bird.signal_all(signal.SIGCONT)
+    announced.peer.until_gone(PREFIX)
+    announced.daemon.signal_all(signal.SIGCONT)
+    announced.peer.until(PREFIX)
+
+
+def test_a_pool_that_must_be_up_withdraws() -> None:
+    """With `require_pools` the operator's word that all of it is down takes the prefix away."""
+    with instance('require_pools = ["app"]\n' + INCLUDE, include=True) as made:
+        made.gate()
+        made.peer.until(PREFIX)
+        assert 0 == made.command("pool", "set", "app", "down", "--reason", "test")[0]
+        made.peer.until_gone(PREFIX)
+        assert "pool app is wholly down" == made.status()["prefixes"][0]["why"]
+        assert 0 == made.command("pool", "set", "app", "auto")[0]
+        made.peer.until(PREFIX)
+
+
+def test_protocols_of_bird_are_switched() -> None:
+    """Without an include a static protocol of the operator's is on and off."""
+    protocol = "protocol static anycast4 { disabled; ipv4; route 198.51.100.0/24 blackhole; }"
+    how = 'method = "bird"\n[announce.bird]\nsocket = "{directory}/bird.ctl"\nprotocols = {{ "198.51.100.0/24" = "anycast4" }}\n'
+    with instance(how) as made:
+        router = routers.bird(made.yard, protocol)
+        made.gate()
+        made.peer.until(PREFIX)
+        router.ask("disable anycast4")
+        made.peer.until_gone(PREFIX)
+        made.peer.until(PREFIX)
+        assert 1 <= made.status()["router"]["drifts"]
+        assert 0 == made.command("drain", "--stay")[0]
+        assert not made.peer.route(PREFIX)
+
+
+def test_frr_is_told_by_vtysh() -> None:
+    """Announced, drained with the route map's community, withdrawn; what somebody takes out comes back."""
+    how = 'method = "frr"\n[announce.frr]\nvtysh = "{directory}/vtysh"\nasn = 64500\ndrain_route_map = "drain"\n'
+    with instance(how) as made:
+        vtysh = str(routers.frr(made.yard))
+        made.gate()
+        made.peer.until(PREFIX, lacks=GSHUT)
+        family = ("-c", "configure terminal", "-c", "router bgp 64500", "-c", "address-family ipv4 unicast")
+        made.yard.run(vtysh, *family, "-c", f"no network {PREFIX}")
+        poll("the drift is seen", lambda: made.status()["router"]["drifts"] >= 1)
+        made.peer.until(PREFIX, lacks=GSHUT)
+        draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
+        made.peer.until(PREFIX, has=GSHUT)
+        made.peer.until_gone(PREFIX)
+
+        assert 0 == draining.wait(20), draining.said
+
+
+def test_exabgp_runs_the_gate() -> None:
+    """Announced, withdrawn while the daemon hangs, drained with the community; the gate ends with ExaBGP."""
+    with instance('method = "exabgp"\n') as made:
+        router = routers.exabgp(made.yard, f"{' '.join(PYTHON)} announce run {made.configuration}")
+        made.peer.until(PREFIX, lacks=GSHUT)
+        made.daemon.signal_all(signal.SIGSTOP)
+        made.peer.until_gone(PREFIX)
+        made.daemon.signal_all(signal.SIGCONT)
+        made.peer.until(PREFIX)
+        draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
+        made.peer.until(PREFIX, has=GSHUT)
+        made.peer.until_gone(PREFIX)
+        assert 0 == draining.wait(20), draining.said
+        router.signal(signal.SIGTERM)
+        router.wait()
+        poll("the gate has ended", lambda: not made.status()["alive"])

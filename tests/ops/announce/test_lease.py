@@ -1,0 +1,129 @@
+"""The daemon's lease and the gate's files: one holder, of this boot, and nothing that a file may hold breaks who reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodns.ops.announce import _files
+from geodns.ops.announce._lease import LEASE, Holder, Lease, look
+from geodns.ops.announce._questions import Question
+
+QUESTION = Question("www.example.com", "A", "81.2.69.0/24", ("198.51.100.10",), pool="app")
+KNOWN = Lease(os.getpid(), 1000.0, "ams1", 3, (), "", ("app",), 12.5, ("127.0.0.1:53",), (QUESTION,))
+
+
+def test_a_lease_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Everything that the daemon says arrives."""
+    assert "" == Holder(tmp_path).renew(KNOWN)
+    assert (KNOWN, "") == look(tmp_path, 1001.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "fault"),
+    [
+        (1004.9, ""),
+        (1005.1, f"the daemon (process {os.getpid()}) has not renewed its lease for 5.1 s"),
+        (990.0, "is from the future"),
+    ],
+)
+def test_a_lease_has_its_time(now: float, fault: str, tmp_path: Path) -> None:
+    """It counts for five seconds here, and what it said last is told even then."""
+    Holder(tmp_path).renew(KNOWN)
+    lease, why = look(tmp_path, now, 5.0)
+
+    assert KNOWN == lease
+    assert fault in why if fault else not why
+
+
+def test_a_second_daemon_is_told_who_holds_the_lease(tmp_path: Path) -> None:
+    """Its own word does not reach the gate, until the first one is gone."""
+    first, second = Holder(tmp_path), Holder(tmp_path)
+    first.renew(KNOWN)
+    told = second.renew(replace(KNOWN, identity="other"))
+
+    assert f"another daemon (process {os.getpid()}) holds the lease in {tmp_path}" == told
+    assert (KNOWN, "") == look(tmp_path, 1000.0, 5.0)
+
+    first.release()
+    second.renew(replace(KNOWN, identity="other"))
+    lease, _ = look(tmp_path, 1000.0, 5.0)
+    assert lease
+    assert "other" == lease.identity
+
+
+def test_a_lease_of_another_boot_is_none(tmp_path: Path) -> None:
+    """After a restart of the machine its clock began anew: nothing of before counts."""
+    (tmp_path / LEASE).write_text(json.dumps({"boot": "another", **asdict(KNOWN)}))
+
+    assert (None, f"no daemon has a lease in {tmp_path}") == look(tmp_path, 1000.0, 5.0)
+
+
+def test_no_lease_is_told(tmp_path: Path) -> None:
+    """A directory that does not even exist is not a fault of its own."""
+    assert (None, f"no daemon has a lease in {tmp_path / 'none'}") == look(tmp_path / "none", 0.0, 5.0)
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_bytes(b""),
+    "not JSON": lambda file: file.write_bytes(b"\xff{"),
+    "a list": lambda file: file.write_text("[]"),
+    "nothing in it": lambda file: _files.write(file, {}),
+    "an unknown member": lambda file: _files.write(file, {**asdict(KNOWN), "more": 1}),
+    "a text as time": lambda file: _files.write(file, {**asdict(KNOWN), "renewed": "now"}),
+    "a number as questions": lambda file: _files.write(file, {**asdict(KNOWN), "questions": 3}),
+    "a question without a name": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{"answer": []}]}),
+    "nested": lambda file: file.write_text("[" * 100_000),
+    "a directory": lambda file: file.mkdir(),
+    "a FIFO": lambda file: os.mkfifo(file),
+    "a link": lambda file: file.symlink_to(file.parent / "elsewhere"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_spoiled_lease_is_not_held(how: str, tmp_path: Path) -> None:
+    """The gate learns why, and does not wait."""
+    SPOILED[how](tmp_path / LEASE)
+    lease, why = look(tmp_path, 1000.0, 5.0)
+
+    assert lease is None
+    assert str(tmp_path / LEASE) in why
+
+
+@given(octets=st.binary(max_size=300))
+def test_no_octets_break_the_reader(octets: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever a file holds, the gate gets a reason."""
+    directory = tmp_path_factory.mktemp("lease")
+    (directory / LEASE).write_bytes(octets)
+
+    lease, why = look(directory, 0.0, 5.0)
+
+    assert lease is None
+    assert why
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """The daemon goes on, and says that its gate hears nothing."""
+    (tmp_path / "state").write_text("a file where a directory should be")
+
+    assert "cannot be renewed: Not a directory" in Holder(tmp_path / "state").renew(KNOWN).replace(
+        "File exists", "Not a directory"
+    )
+
+
+def test_who_holds_a_lock_is_known(tmp_path: Path) -> None:
+    """Its process, also to somebody who does not want it; nobody once it is given up."""
+    lock = _files.Lock(tmp_path / "lock")
+
+    assert _files.holder(lock.file) is None
+    assert lock.take() is None
+    assert os.getpid() == _files.holder(lock.file)
+    lock.release()
+    assert _files.holder(lock.file) is None

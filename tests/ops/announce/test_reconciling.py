@@ -1,0 +1,146 @@
+"""Routers that are slow, refuse, hang or are changed by others: what is wanted arrives in the end, and nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+import pytest
+
+from geodns.ops.announce import Reconciler, RouterFault, State
+from geodns.ops.announce import _reconciling as room
+from geodns.ops.announce._router import States
+
+PREFIX = "198.51.100.0/24"
+UP, DOWN = {PREFIX: State.ANNOUNCED}, {PREFIX: State.WITHDRAWN}
+
+
+class Router:
+    """A router that can be made to hang or to refuse, and that others may change."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, State] = {}
+        self.told = 0
+        self.fault = ""
+        self.hangs = False
+
+    async def apply(self, states: States) -> None:
+        self.told += 1
+        await self._be_so()
+        self.routes = {prefix: state for prefix, state in states.items() if state is not State.WITHDRAWN}
+
+    async def seen(self) -> dict[str, State] | None:
+        await self._be_so()
+        return dict(self.routes)
+
+    async def _be_so(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.fault:
+            raise RouterFault(self.fault)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries are tenths of seconds apart."""
+    monkeypatch.setattr(room, "_FIRST_DELAY", 0.05)
+
+
+@asynccontextmanager
+async def at_work(router: Router, *, verify: float = 60.0) -> AsyncIterator[Reconciler]:
+    """A reconciler that runs."""
+    reconciler = Reconciler(router, timeout=0.2, verify_interval=verify)
+    task = asyncio.create_task(reconciler.run())
+    try:
+        yield reconciler
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Poll with a deadline."""
+    async with asyncio.timeout(10):
+        while not reached():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_wanted_is_told_once() -> None:
+    """The same again is nothing new."""
+    router = Router()
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        for _ in range(10):
+            reconciler.want(UP)
+            await asyncio.sleep(0)
+        reconciler.want(DOWN)
+        await until(lambda: reconciler.is_settled)
+
+    assert (2, {}) == (router.told, router.routes)
+
+
+async def test_a_router_that_refuses_is_told_again() -> None:
+    """What it had is still reported as announced, with the reason, until it obeys."""
+    router = Router()
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        router.fault = "BIRD refuses its configuration: syntax error"
+        reconciler.want(DOWN)
+        await until(lambda: reconciler.failures >= 2)
+
+        assert (UP, router.fault, False) == (reconciler.applied, reconciler.trouble, reconciler.is_settled)
+        router.fault = ""
+        await until(lambda: reconciler.is_settled)
+
+    assert ("", DOWN, {}) == (reconciler.trouble, reconciler.applied, router.routes)
+
+
+async def test_a_router_that_hangs_holds_nobody_up() -> None:
+    """To want something takes no time, and after the time-out there is a sentence."""
+    router = Router()
+    router.hangs = True
+    async with at_work(router) as reconciler:
+        began = monotonic()
+        reconciler.want(UP)
+        assert monotonic() - began < 0.05
+        await until(lambda: bool(reconciler.trouble))
+        assert "the router has not answered for 0.2 s" == reconciler.trouble
+        assert await reconciler.seen() is None
+        router.hangs = False
+        await until(lambda: reconciler.is_settled)
+
+    assert UP == router.routes
+
+
+async def test_what_changes_while_the_router_hangs_is_what_counts() -> None:
+    """It hears the last word only."""
+    router = Router()
+    router.hangs = True
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: router.told == 1)
+        reconciler.want(DOWN)
+        router.hangs = False
+        await until(lambda: reconciler.is_settled)
+
+    assert {} == router.routes
+
+
+async def test_drift_is_counted_and_repaired() -> None:
+    """What somebody else takes away comes back, and what he adds goes."""
+    router = Router()
+    async with at_work(router, verify=0.1) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        router.routes.clear()
+        await until(lambda: reconciler.drifts == 1 and reconciler.is_settled)
+        assert UP == router.routes
+        router.routes[PREFIX] = State.DRAINED
+        await until(lambda: reconciler.drifts == 2 and reconciler.is_settled)
+
+    assert UP == router.routes

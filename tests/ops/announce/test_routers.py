@@ -1,0 +1,250 @@
+"""What routers are told, and what their answers mean: control sockets and programs that answer, refuse, hang and end too soon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geodns.ops.announce import Attributes, Include, Program, Protocols, RouterFault, State, Vtysh
+from geodns.ops.announce._bird import written
+
+FOUR, SIX = "198.51.100.0/24", "2001:db8::/48"
+END = "and then the end: "
+GREETING = "0001 BIRD 2.0.12 ready.\n"
+ROUTE = "1007-Table master4:\n 198.51.100.0/24      blackhole [anycast4 16:42:48.943] * (200)\n0000 \n"
+NONE = "8001 Network not found\n"
+
+
+@asynccontextmanager
+async def bird(path: Path, *replies: str | None) -> AsyncIterator[list[str]]:
+    """A control socket that greets and gives one reply after the other, None for silence; what it was told."""
+    told: list[str] = []
+    left = list(replies)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING.encode())
+        while line := await reader.readline():
+            told.append(line.decode().strip())
+            answer = left.pop(0) if left else ""
+            if answer is None:
+                continue
+            writer.write(answer.removeprefix(END).encode())
+            if not answer or answer.startswith(END):
+                break
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_unix_server(serve, path)
+    try:
+        yield told
+    finally:
+        server.close()
+
+
+async def test_a_protocol_is_enabled_and_looked_at(tmp_path: Path) -> None:
+    """The command, and then the route that BIRD has."""
+    async with bird(tmp_path / "ctl", "0011-anycast4: enabled\n0000 \n", ROUTE) as told:
+        await Protocols(str(tmp_path / "ctl"), {FOUR: "anycast4"}).apply({FOUR: State.ANNOUNCED})
+
+    assert ['enable "anycast4"', f"show route {FOUR} primary protocol 'anycast4' all"] == told
+
+
+async def test_a_protocol_that_is_disabled_has_no_route(tmp_path: Path) -> None:
+    """It is looked at again while BIRD is still taking the route away."""
+    async with bird(tmp_path / "ctl", "0009-anycast4: disabled\n0000 \n", ROUTE, NONE) as told:
+        await Protocols(str(tmp_path / "ctl"), {FOUR: "anycast4"}).apply({FOUR: State.WITHDRAWN})
+
+    assert 3 == len(told)
+
+
+REFUSALS = {
+    "no such protocol": (("8003 No protocols match\n",), "BIRD refuses to enable anycast4: No protocols match"),
+    "the end in the middle": ((f"{END}0011-anycast4: ",), "BIRD's control socket ends in the middle of a reply"),
+    "no reply at all": (("",), "BIRD's control socket ends in the middle of a reply"),
+    "octets that are none of BIRD's": ((END + "\x00\xff\n" * 3,), "BIRD's control socket ends in the middle of a reply"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_what_bird_refuses_is_told(case: str, tmp_path: Path) -> None:
+    """A reason for the operator, and no exception of another kind."""
+    replies, expected = REFUSALS[case]
+    async with bird(tmp_path / "ctl", *replies, ""):
+        with pytest.raises(RouterFault) as refused:
+            async with asyncio.timeout(10):
+                await Protocols(str(tmp_path / "ctl"), {FOUR: "anycast4"}).apply({FOUR: State.ANNOUNCED})
+
+    assert expected == str(refused.value)
+
+
+async def test_a_missing_control_socket_is_told(tmp_path: Path) -> None:
+    """BIRD does not run, or the path is wrong."""
+    with pytest.raises(RouterFault, match=r"BIRD cannot be reached at .*ctl: No such file or directory"):
+        await Protocols(str(tmp_path / "ctl"), {FOUR: "anycast4"}).seen()
+
+
+async def test_a_file_that_bird_refuses_is_put_back(tmp_path: Path) -> None:
+    """What BIRD runs with stays what the file says: the next start must not fail."""
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    (tmp_path / "bird.conf").write_text("before")
+    async with bird(tmp_path / "ctl", "0002-Reading configuration from a.conf\n8002 bird.conf:3:5 syntax error\n"):
+        with pytest.raises(RouterFault, match=r"BIRD refuses its configuration: bird\.conf:3:5 syntax error"):
+            await include.apply({FOUR: State.ANNOUNCED})
+
+    assert "before" == (tmp_path / "bird.conf").read_text()
+
+
+async def test_a_file_that_bird_does_not_include_is_told(tmp_path: Path) -> None:
+    """BIRD reads its configuration without a fault, and announces nothing: that line is what is missing."""
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    async with bird(tmp_path / "ctl", "0002-Reading configuration\n0003 Reconfigured\n", "8003 No protocols match\n"):
+        with pytest.raises(RouterFault, match=r'add the line  include ".*bird\.conf";  to bird\.conf'):
+            await include.apply({FOUR: State.ANNOUNCED})
+
+
+async def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """The directory must be there and this user's."""
+    with pytest.raises(RouterFault, match="cannot be written: No such file or directory"):
+        await Include("ctl", tmp_path / "none" / "bird.conf", Attributes()).apply({FOUR: State.ANNOUNCED})
+
+
+def test_the_file_has_routes_with_what_they_carry() -> None:
+    """A static protocol for each family; empty where nothing is announced."""
+    attributes = Attributes(("64500:70", "4200000000:1:2"), 1, 64500)
+    text = written({FOUR: State.DRAINED, SIX: State.WITHDRAWN}, attributes)
+
+    assert (
+        "protocol static geodns_announce4 {\n    ipv4;\n"
+        "    route 198.51.100.0/24 blackhole { bgp_community.add((64500,70)); bgp_large_community.add((4200000000,1,2)); "
+        "bgp_community.add((65535,0)); bgp_path.prepend(64500); };\n}\n"
+        "protocol static geodns_announce6 {\n    ipv6;\n}\n"
+    ) == text.partition("\n")[2]
+
+
+@given(st.sampled_from(State), st.sampled_from(["gshut", "prepend", "withdraw"]), st.integers(0, 3), st.integers(1, 5))
+def test_draining_looks_worse_and_nothing_else(state: State, drain: str, prepend: int, more: int) -> None:
+    """The community, or the longer path, is there exactly while it drains."""
+    attributes = Attributes(("64500:70",), prepend, 64500, None, drain, more)
+    draining = state is State.DRAINED
+
+    assert (draining and drain == "gshut") == ("65535:0" in attributes.communities_in(state))
+    assert (more if draining and drain == "prepend" else prepend) == attributes.prepends_in(state)
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+def script(path: Path, text: str) -> str:
+    """A Python program of its own."""
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return str(path)
+
+
+async def test_a_program_gets_all_states(tmp_path: Path) -> None:
+    """As JSON on standard input, each time all of them."""
+    kept = tmp_path / "kept"
+    program = Program(["tee", str(kept)], [], Attributes(("64500:70",), med=5))
+    await program.apply({FOUR: State.DRAINED, SIX: State.WITHDRAWN})
+
+    assert {
+        "prefixes": {
+            FOUR: {"state": "drained", "communities": ["64500:70", "65535:0"], "prepend": 0, "med": 5},
+            SIX: {"state": "withdrawn", "communities": ["64500:70"], "prepend": 0, "med": 5},
+        }
+    } == json.loads(kept.read_text())
+    assert await program.seen() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("import sys; print('no route to router', file=sys.stderr); sys.exit(3)", "exits with 3: no route to router"),
+        ("import sys; sys.exit(1)", "exits with 1: it says nothing"),
+    ],
+)
+async def test_a_program_that_fails_is_told(text: str, fault: str, tmp_path: Path) -> None:
+    """Its exit status, and the last line that it wrote."""
+    with pytest.raises(RouterFault) as refused:
+        await Program([script(tmp_path / "tell", text)], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+    assert str(refused.value).endswith(fault)
+
+
+async def test_a_program_that_is_missing_is_told() -> None:
+    """It cannot be run, and why."""
+    with pytest.raises(RouterFault, match="/no/such/program cannot be run: No such file or directory"):
+        await Program(["/no/such/program"], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+
+async def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
+    """Whoever stops waiting leaves nothing behind."""
+    pid = tmp_path / "pid"
+    hanging = script(tmp_path / "tell", f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await Program([hanging], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+    assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
+    """A prefix and its state on each line; what is none is told."""
+    shown = tmp_path / "shown"
+    program = Program(["true"], ["cat", str(shown)], Attributes())
+    shown.write_text(f"{FOUR} drained\n\n{SIX}\n192.0.2.0/24 withdrawn\n")
+
+    assert {FOUR: State.DRAINED, SIX: State.ANNOUNCED} == await program.seen()
+    shown.write_text("hello\n")
+    with pytest.raises(RouterFault, match="prints 'hello', which is no prefix and state"):
+        await program.seen()
+
+
+VTYSH = """
+import json, pathlib, sys
+kept = pathlib.Path(sys.argv[0]).with_suffix(".json")
+known = json.loads(kept.read_text()) if kept.exists() else {}
+said = [word for word in sys.argv[1:] if word != "-c"]
+if said[0] == "show running-config bgpd":
+    print("router bgp 64500\\n neighbor 127.0.0.2 remote-as 64501\\n !\\n address-family ipv4 unicast")
+    print("".join(f"  {line}\\n" for line in known.values()) + " exit-address-family\\nexit\\n!")
+    print("router bgp 64500 vrf other\\n address-family ipv4 unicast\\n  network 203.0.113.0/24\\n exit-address-family\\nexit")
+elif said[0].startswith("show bgp"):
+    print(json.dumps({"paths": [{"sourced": True}]} if said[0].split()[4] in known else {}))
+elif "router bgp 64501" in said:
+    sys.exit("BGP is already running; AS is 64500")
+else:
+    for line in said:
+        words = line.split()
+        if words[0] == "network":
+            known[words[1]] = line
+        elif words[:2] == ["no", "network"]:
+            known.pop(words[2])
+    kept.write_text(json.dumps(known))
+"""
+
+
+async def test_network_statements_come_and_go(tmp_path: Path) -> None:
+    """Without a route map, with the one for draining, and not at all; what is so already is left alone."""
+    frr = Vtysh(script(tmp_path / "vtysh", VTYSH), 64500, "", "drain")
+    seen = []
+    for state in (State.ANNOUNCED, State.ANNOUNCED, State.DRAINED, State.WITHDRAWN, State.WITHDRAWN):
+        await frr.apply({FOUR: state})
+        seen.append(await frr.seen())
+
+    assert [{FOUR: State.ANNOUNCED}, {FOUR: State.ANNOUNCED}, {FOUR: State.DRAINED}, {}, {}] == seen
+
+
+async def test_an_as_that_frr_does_not_know_is_told(tmp_path: Path) -> None:
+    """What vtysh says is the reason."""
+    with pytest.raises(RouterFault, match="exits with 1: BGP is already running; AS is 64500"):
+        await Vtysh(script(tmp_path / "vtysh", VTYSH), 64501, "", "").apply({FOUR: State.ANNOUNCED})
