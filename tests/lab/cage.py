@@ -69,7 +69,10 @@ class Cage:
 
 @contextmanager
 def run(work: Callable[[], bytes]) -> Iterator[Cage]:
-    """Do `work` as the first process inside. When the block ends, everything that it has left running ends."""
+    """Do `work` as the first process inside. When the block ends, everything that it has left running ends.
+
+    A process can do this once, and start no other process afterwards: its children belong to the namespace that has ended.
+    """
     result, write = os.pipe()
     alive, held = os.pipe()
     _check(libc.unshare(_NEWPID))

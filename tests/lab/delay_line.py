@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from pathlib import Path
 from time import monotonic
-from typing import IO
 
 from tests.lab import netns, topology
 from tests.lab.topology import Link
@@ -42,10 +42,10 @@ class _Wire:
 class DelayLine:
     """The process of the wires, seen from the lab."""
 
-    def __init__(self, log: IO[bytes]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.lab.delay_line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-        )
+    def __init__(self, log: Path) -> None:
+        command = [sys.executable, "-m", "tests.lab.delay_line"]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file)
         self._answer("the delay line has opened its devices")
 
     def tell(self, verb: str, link: Link) -> None:

@@ -79,7 +79,7 @@ class World:
         netns.build()
         for node in topology.NODES.values():
             (ROOT / node.name).mkdir(parents=True)
-        self.wires = DelayLine((ROOT / "wires.log").open("wb"))
+        self.wires = DelayLine(ROOT / "wires.log")
         netns.connect()
         for node in topology.NODES.values():
             directory = ROOT / node.name
