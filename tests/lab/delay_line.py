@@ -13,7 +13,6 @@ import select
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -89,7 +88,7 @@ def _obey(words: list[str], wires: dict[str, _Wire]) -> None:
             raise ValueError(f"no such verb: {verb}")
 
 
-def _relay(wires: dict[str, _Wire], said: Callable[[], list[str] | None]) -> None:
+def _relay(wires: dict[str, _Wire]) -> None:
     """Hold and hand on frames until standard input ends."""
     across = {wire.ends[end]: (wire.ends[1 - end], wire) for wire in wires.values() for end in (0, 1)}
     watched = [sys.stdin.fileno(), *across]
@@ -100,7 +99,8 @@ def _relay(wires: dict[str, _Wire], said: Callable[[], list[str] | None]) -> Non
         now = monotonic()
         for device in readable:
             if device not in across:
-                if (words := said()) is None:
+                words = os.read(device, 200).decode().split()
+                if not words:
                     return
                 _obey(words, wires)
                 os.write(1, b"done\n")
@@ -124,11 +124,7 @@ def main() -> None:
         os.nice(-10)
     wires = _open()
     os.write(1, b"done\n")
-
-    def said() -> list[str] | None:
-        return os.read(0, 200).decode().split() or None
-
-    _relay(wires, said)
+    _relay(wires)
 
 
 if __name__ == "__main__":

@@ -142,11 +142,10 @@ class Client:
 
     async def _connect(self, address: str) -> None:
         """Hold a connection open, and ask through it, until it ends."""
-        region = self.stream.region
-        with netns.entered(region.name):
+        with netns.entered(self.stream.region.name):
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.settimeout(0)
-        opened = monotonic()
+        opened, asking = monotonic(), None
         try:
             await asyncio.get_running_loop().sock_connect(sock, (address, 53))
             reader, writer = await asyncio.open_connection(sock=sock)
@@ -161,7 +160,7 @@ class Client:
         except OSError as error:
             self._say("tcp", monotonic(), "reset" if isinstance(error, ConnectionResetError) else "broken", "-")
         finally:
-            with suppress(UnboundLocalError):
+            if asking:
                 asking.cancel()
             sock.close()
 
