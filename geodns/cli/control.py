@@ -26,6 +26,7 @@ ReasonOption = Annotated[str, typer.Option(help="Why; the daemon logs it.")]
 
 _WATCHED_EVERY = 1.0  # s
 _LOOK = 0.5  # s between looks at how far a drain is
+_SILENT = 4  # looks in a row after which the daemon has stopped
 
 
 @contextlib.contextmanager
@@ -190,27 +191,31 @@ def drain(
         announced = bool(control.status().get("announce"))
         told = control.drain(reason, stop=announced and not stay, last=last)
         if announced:
-            told |= _departed(control, stay=stay, quiet=as_json)
+            told |= _departed(control, quiet=as_json)
     text = "drained: it answers, but says that it is not ready; `geodns undrain` ends it"
     _say_done("stopped" if told.get("stopped") else text, told, as_json=as_json)
 
 
-def _departed(control: Control, *, stay: bool, quiet: bool) -> dict[str, Any]:
+def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
     """Wait until routes and clients are gone, and the daemon, too, unless it is to stay; tell each step once."""
-    said = ""
-    while True:
+    said, silent = "", 0
+    while silent < _SILENT:  # a keeper that is being replaced is back sooner
         try:
             told = control.status()["announce"]
         except Unreachable:
-            return {"departure": said, "stopped": True}
+            silent += 1
+            time.sleep(_LOOK)
+            continue
+        silent = 0
         sentence = str(told["departure"] or "draining")
         if not quiet and _gist(sentence) != _gist(said):
             say(sentence)
             sys.stdout.flush()
         said = sentence
-        if told["departed"] and stay:
+        if told["departed"] and not told["stopping"]:
             return {"departure": said, "stopped": False}
         time.sleep(_LOOK)
+    return {"departure": said, "stopped": True}
 
 
 def _gist(sentence: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import dns.rdatatype
 
 from geodns import answer, wire
 from geodns.daemon.loading import Loaded, asker
+from geodns.daemon.report import Report
 from geodns.ops import announce
 from geodns.ops import config as configuration
 from geodns.ops.config import Config, Expect
@@ -33,8 +35,8 @@ class Daemon(Protocol):
     def pools_down(self) -> list[str]:
         """Pools that are wholly down."""
 
-    def process(self) -> tuple[int, int, tuple[str, ...], bool]:
-        """The supervisor's pid, the generation, the addresses listened on, and whether the supervisor was told to stop."""
+    def told(self) -> Report:
+        """What the supervisor has told last."""
 
     def client_rate(self) -> float:
         """Queries a second, those of the keeper itself apart."""
@@ -119,32 +121,36 @@ class Announcing:
                 self.tick(holder)
                 await asyncio.sleep(_RENEWED_EVERY)
         finally:
-            if holder:
+            if holder:  # whatever comes next, a generation or the end: until then answers may be others than is known here
+                self._note(holder.renew(replace(self._lease(), changing=True)))
                 holder.release()
 
     def tick(self, holder: announce.Holder | None) -> None:
         """One second of it."""
-        pid, generation, listening, leaving = self._daemon.process()
-        drained = _LEAVING if leaving else self._daemon.draining()
-        self._tide(bool(drained))
+        leaving = self._daemon.told().leaving
+        self._tide(leaving or bool(self._daemon.draining()))
         if holder is None:
             return
         self.gate = gate_status(self.config)
-        rate = max(self._daemon.client_rate() - (self.gate["asked"] if self.gate else 0.0), 0.0)
-        lease = announce.Lease(
-            pid,
+        lease = self._lease()
+        self._note(holder.renew(lease))
+        self._depart(lease.draining, lease.rate, stopping=leaving or self._stop_wanted)
+
+    def _lease(self) -> announce.Lease:
+        told, daemon = self._daemon.told(), self._daemon
+        return announce.Lease(
+            told.pid,
             announce.now(),
             self.config.server.identity,
-            generation,
-            tuple(self._daemon.hindrances()),
-            drained,
-            tuple(self._daemon.pools_down()),
-            rate,
-            listening,
+            told.generation,
+            tuple(daemon.hindrances()),
+            _LEAVING if told.leaving else daemon.draining(),
+            tuple(daemon.pools_down()),
+            max(daemon.client_rate() - (self.gate["asked"] if self.gate else 0.0), 0.0),
+            tuple(told.listening),
             self._questions,
+            not told.answering,
         )
-        self._note(holder.renew(lease))
-        self._depart(drained, rate, stopping=leaving or self._stop_wanted)
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

@@ -440,10 +440,9 @@ class Doorkeeper:
         """Pools that are wholly down."""
         return [name for name in self.loaded.config.pools if self._pool_state(name) == "down"]
 
-    def process(self) -> tuple[int, int, tuple[str, ...], bool]:
-        """See `announcing.Daemon`."""
-        told = report.read(self._slate)
-        return told.pid, told.generation, tuple(told.listening), told.leaving
+    def told(self) -> report.Report:
+        """What the supervisor has told last."""
+        return report.read(self._slate)
 
     def client_rate(self) -> float:
         """Queries a second, our own apart."""

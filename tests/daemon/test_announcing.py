@@ -264,6 +264,39 @@ def test_the_last_instance_is_held(announced: Instance) -> None:
     assert not announced.peer.route(PREFIX)
 
 
+def test_a_reload_keeps_the_route(announced: Instance) -> None:
+    """Another serial, another answer that is expected: no judgement of the change withdraws, and later ones ask for the new."""
+    learnt = routers.since(announced.peer.route(PREFIX))
+    zone, config = announced.yard.directory / "example.com.zone", announced.configuration
+    for serial in range(8, 14):
+        zone.write_text(ZONE.replace(" 7 7200", f" {serial} 7200").replace("198.51.100.10", f"198.51.100.{serial}"))
+        config.write_text(
+            config.read_text().replace(f'"198.51.100.{serial - 1 if serial > 8 else 10}"', f'"198.51.100.{serial}"')
+        )
+        code, said = announced.command("reload")
+        assert 0 == code, said
+    poll("it is judged right", lambda: announced.status()["prefixes"][0]["good"] > 5)
+
+    assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
+
+
+def test_a_second_daemon_does_not_get_the_lease(announced: Instance) -> None:
+    """It says who has it, is not announced, and takes nothing from the first."""
+    config = announced.configuration.read_text()
+    other = announced.yard.directory / "other.toml"
+    other.write_text(config.replace(":53", ":54").replace("admin.sock", "other.sock").replace('"ams1"', '"ams2"'))
+    second = announced.yard.start("second", (*PYTHON, "serve", str(other)))
+    second.until_said("holds the lease in")
+
+    assert (
+        f"another daemon (process {json.loads(announced.command('status', '--json')[1])['pid']}) holds"
+        not in announced.daemon.said
+    )
+    assert "announces nothing for this daemon" in second.said
+    assert announced.daemon.process.pid == announced.status()["lease"]["pid"]
+    assert announced.peer.route(PREFIX)
+
+
 def test_a_router_that_hangs_holds_no_judgement_up(announced: Instance) -> None:
     """BIRD stopped: the gate says so, and goes on judging; once it runs, it hears the last word."""
     bird = next(each for each in announced.yard.processes if each.log.name == "bird.log")

@@ -49,6 +49,7 @@ WORDS: dict[str, tuple[Callable[[Notifier], None], str]] = {
     "ready": (lambda notifier: notifier.ready("ready: generation 3"), "READY=1\nSTATUS=ready: generation 3"),
     "stopping": (Notifier.stopping, "STOPPING=1"),
     "status": (lambda notifier: notifier.status("pool café → degraded"), "STATUS=pool café → degraded"),
+    "more time": (lambda notifier: notifier.extend_timeout(150.5), "EXTEND_TIMEOUT_USEC=150500000"),
     "watchdog": (Notifier.watchdog, "WATCHDOG=1"),
 }
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import NoReturn
 
 import pytest
@@ -118,13 +119,17 @@ def supervised(
     *,
     keeping: Work | None = None,
     grace: float = 5.0,
+    put_off: float = 0.0,
 ) -> Iterator[Running]:
-    """Two slots with this work; `renew` is given their sockets. The sockets stay open here too, so that ports stay ours."""
+    """Two slots with this work; `renew` is given their sockets. The end is put off by some seconds.
+
+    The sockets stay open here too, so that ports stay ours.
+    """
     slots = tuple(bind_pairs("127.0.0.1", 0, 1, receive_buffer=1 << 20) for _ in range(2))
     report, told = os.pipe()
     pid = os.fork()
     if not pid:
-        _supervise(Crew(slots, work, keeping), lambda: renew(slots), grace, told)
+        _supervise(Crew(slots, work, keeping), lambda: renew(slots), grace, told, put_off)
     os.close(told)
     running = Running(pid, report, slots)
     try:
@@ -138,12 +143,12 @@ def supervised(
             pair.close()
 
 
-def _supervise(crew: Crew, renew: Callable[[], Crew | None], grace: float, told: int) -> NoReturn:
+def _supervise(crew: Crew, renew: Callable[[], Crew | None], grace: float, told: int, put_off: float = 0.0) -> NoReturn:
     code = 1
     try:
         tally = Tally(8, len(NAMES))
         supervisor = Supervisor(crew, tally, grace=grace)
-        supervisor.run(renew)
+        supervisor.run(renew, leaving=lambda: put_off)
         counted = dict(zip(NAMES, tally.totals(len(NAMES)), strict=True))
         os.write(told, json.dumps(counted | {"deaths": supervisor.deaths}).encode())
         code = 0
@@ -329,6 +334,32 @@ def test_sigterm_has_what_is_queued_answered() -> None:
 
     assert list(map(str, range(50))) == replies
     assert 52 == counted["answered"] + counted["drained"]
+
+
+def test_an_end_that_is_put_off_comes_in_time() -> None:
+    """After SIGTERM all is answered on for as long as was told, and who dies is replaced; nothing is renewed any more."""
+    with supervised(answering("first"), renewed("second"), put_off=1.5) as running:
+        worker = running.ask(0)[1]
+        began = monotonic()
+        running.signal(signal.SIGTERM)
+        running.send(0, "die")
+        poll("the worker is gone", lambda: not is_alive(worker), SECONDS)
+        running.signal(signal.SIGHUP)
+        successor = running.ask(0)
+        poll("the supervisor ends", running.ended, SECONDS)
+
+    assert ("first", True) == (successor[0], successor[1] != worker)
+    assert 1.5 <= monotonic() - began
+    assert 0 == running.code
+
+
+def test_a_second_sigterm_ends_what_is_put_off() -> None:
+    """Whoever asks twice does not want to wait."""
+    with supervised(answering("first"), put_off=600.0) as running:
+        running.ask(0)
+        running.signal(signal.SIGTERM)
+        running.ask(1)
+        running.stop()
 
 
 def test_a_worker_that_does_not_end_is_killed() -> None:

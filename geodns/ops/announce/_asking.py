@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from time import perf_counter
@@ -72,25 +72,31 @@ def _is_wildcard_of(host: str, version: int) -> bool:
     return host in _WILDCARDS and (":" in host) == (version == 6)
 
 
-async def ask(where: Iterable[Target], questions: Sequence[Question], timeout: float) -> Asked:
+Judge = Callable[[Question, DNSRecord], str]
+"""What is wrong with a reply to a question; "" for nothing."""
+
+
+async def ask(where: Iterable[Target], questions: Sequence[Question], timeout: float, judge: Judge = fault) -> Asked:
     """Ask every question at every target by UDP, and the first by TCP; all of it takes `timeout` seconds at most."""
     asked = list(where)
-    results = await asyncio.gather(*(_ask_at(target, questions, timeout) for target in asked))
+    results = await asyncio.gather(*(_ask_at(target, questions, timeout, judge) for target in asked))
     faults = {target: tuple(found) for target, (found, _) in zip(asked, results, strict=True)}
     return Asked(faults, sum(sent for _, sent in results))
 
 
-async def _ask_at(target: Target, questions: Sequence[Question], timeout: float) -> tuple[list[str], int]:
+async def _ask_at(target: Target, questions: Sequence[Question], timeout: float, judge: Judge) -> tuple[list[str], int]:
     if not _is_here(target.server.address):
         return [f"{target.server.address} is not an address of this machine: add it to lo (ip address add … dev lo)"], 0
     if not questions:
         return [f"{target}: there is nothing to ask: no zone, no expectation"], 0
-    by_udp, by_tcp = await asyncio.gather(_by_udp(target, questions, timeout), _by_tcp(target, questions[0], timeout))
+    by_udp, by_tcp = await asyncio.gather(
+        _by_udp(target, questions, timeout, judge), _by_tcp(target, questions[0], timeout, judge)
+    )
     found, sent = by_udp
     return [*found, *by_tcp], sent + 1
 
 
-async def _by_udp(target: Target, questions: Sequence[Question], timeout: float) -> tuple[list[str], int]:
+async def _by_udp(target: Target, questions: Sequence[Question], timeout: float, judge: Judge) -> tuple[list[str], int]:
     """All questions one after the other; the first silence ends it, for the others would only wait."""
     found: list[str] = []
     due = perf_counter() + timeout
@@ -102,19 +108,19 @@ async def _by_udp(target: Target, questions: Sequence[Question], timeout: float)
                         found.append(f"{target} by UDP: {why}")
                         return found, number
                     case Answered(message):
-                        if text := fault(each, message):
+                        if text := judge(each, message):
                             found.append(f"{target} by UDP: {text}")
     except ProblemsFound as problems:
         return [f"{target} by UDP: {problems.problems[0].message}"], 0
     return found, len(questions)
 
 
-async def _by_tcp(target: Target, asked: Question, timeout: float) -> list[str]:
+async def _by_tcp(target: Target, asked: Question, timeout: float, judge: Judge) -> list[str]:
     match await ask_by_tcp(target.server, _message(asked), timeout):
         case Silent(why):
             return [f"{target} by TCP: {why}"]
         case Answered(message):
-            text = fault(asked, message)
+            text = judge(asked, message)
             return [f"{target} by TCP: {text}"] if text else []
 
 

@@ -15,7 +15,7 @@ from geodns.ops.announce._asking import Asked, Target, ask, ask_siblings, target
 from geodns.ops.announce._course import Course, Rules, State, adopted, advance, decayed
 from geodns.ops.announce._judgement import Evidence, Verdict, desired
 from geodns.ops.announce._lease import Lease, look
-from geodns.ops.announce._questions import Question
+from geodns.ops.announce._questions import Question, fault, shape_fault
 from geodns.ops.announce._reconciling import Reconciler
 from geodns.problem import Problem, ProblemsFound
 
@@ -158,7 +158,8 @@ class Gate:
         if lease and not lost:
             where, missing = targets(self.plan.prefixes, self.plan.addresses, lease.listening)
             questions = [each for each in lease.questions if each.pool not in lease.pools_down]
-            asked, beside = await asyncio.gather(ask(where, questions, self.plan.timeout), siblings)
+            judge = shape_fault if lease.changing else fault
+            asked, beside = await asyncio.gather(ask(where, questions, self.plan.timeout, judge), siblings)
         else:
             beside = await siblings
         return _Round(lease, lost, asked.faults, missing, beside, asked.sent, _files.now())

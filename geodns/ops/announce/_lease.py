@@ -17,7 +17,8 @@ class Lease:
     """What the daemon says of itself: `renewed` in seconds since the machine started, `rate` in queries a second.
 
     `ready` are reasons why no queries should come, draining apart; `draining` is why clients are asked to leave. `pools_down` are
-    pools that are wholly down, `listening` its addresses with ports, `questions` what it must answer.
+    pools that are wholly down, `listening` its addresses with ports, `questions` what it must answer; while it is `changing` from
+    one generation to the next, some processes may answer as the other one.
     """
 
     pid: int
@@ -30,6 +31,7 @@ class Lease:
     rate: float = 0.0
     listening: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
+    changing: bool = False
 
 
 class Holder:
