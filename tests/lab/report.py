@@ -80,7 +80,7 @@ def _by_event(results: Iterable[Result]) -> dict[str, list[Outcome]]:
 
 def _row(event: str, way: Way, had: Sequence[Outcome]) -> Row:
     again = [one.well_after for one in had if one.lost]
-    ended = min(had, key=lambda one: _WORST.index(one.connection))
+    ended = min(had, key=lambda one: (_WORST.index(one.connection), -(one.connection_after or 0)))
     trips = max(had, key=lambda one: one.round_trip_before or 0)
     return Row(
         event,

@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 
 from tests.lab import report
+from tests.lab.events import EVENTS
 from tests.lab.experiment import Result
 from tests.lab.measure import Outcome, Way
+from tests.support.daemons import REPOSITORY
 
 WELL = Outcome(
     region="chicago",
@@ -84,3 +86,12 @@ def test_markdown_has_a_line_for_each_event() -> None:
 
     assert 3 == len(lines)
     assert "| `hang` | 41 ms | 3 | 0 | reset 51 ms | none | - | - | - | - | - |" == lines[-1]
+
+
+def test_the_page_tells_of_every_event() -> None:
+    """Each event has a row that says what happens, one with what came out, and the plot has it."""
+    page = (REPOSITORY / "docs/anycast-lab.md").read_text("utf-8")
+    plot = (REPOSITORY / "docs/anycast-lab.svg").read_text("utf-8")
+
+    assert dict.fromkeys(EVENTS, 2) == {name: page.count(f"\n| `{name}` |") for name in EVENTS}
+    assert set() == {name for name in EVENTS if f">{name}<" not in plot}
