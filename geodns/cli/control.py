@@ -106,7 +106,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 def announced(told: dict[str, Any]) -> str:
     """What is announced, in one line."""
-    if told["gate"] is None:
+    if told["gate"] is None or not told["gate"]["alive"]:
         return "NO GATE is at work: start `geodns announce run`"
     parts = [
         f"{each['prefix']} {each['announced']}"

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from typing import Any, Protocol
 
 import dns.rdatatype
@@ -22,6 +23,7 @@ from geodns.ops.metrics import Sample
 log = logging.getLogger("geodns.keeper")
 
 _RENEWED_EVERY = 1.0  # seconds
+_HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
 
@@ -62,25 +64,32 @@ def soft(config: Config) -> float:
 
 
 def gate_status(config: Config) -> dict[str, Any] | None:
-    """What the gate tells; None where none is at work, or what it tells is too old to be true."""
+    """What the gate tells; None where none is at work, and the last one has left nothing announced.
+
+    `alive` is false where the last one is gone, or hangs, and something may still be announced.
+    """
     if not config.announce.is_on:
         return None
     try:
         told = announce.status(config.path(config.server.state))
     except (OSError, ValueError):
         return None
-    return told if told and told["alive"] and told["age"] <= max(10 * config.announce.interval, 15.0) else None
+    if told is None:
+        return None
+    told["alive"] = told["alive"] and told["age"] <= max(10 * config.announce.interval, _HANGS)
+    return told if told["alive"] or any(each["announced"] != "withdrawn" for each in told["prefixes"]) else None
 
 
 def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
     """What this daemon must answer on the wire: the expectations that can be asked there, then the SOA of each zone."""
     config = loaded.config
-    found = [_question(loaded, expect) for expect in config.expect if not configuration.unaskable(config, expect)]
+    asked = (expect for expect, why in zip(config.expect, configuration.unaskable(config), strict=True) if not why)
+    found = [_question(loaded, expect) for expect in islice(asked, configuration.MOST_QUESTIONS)]
     for zone in loaded.snapshot.zones.values():
         if len(found) >= configuration.MOST_QUESTIONS:
             break
         found.append(announce.Question(wire.to_text(zone.contents.origin), "SOA", serial=zone.contents.serial))
-    return tuple(found[: configuration.MOST_QUESTIONS])
+    return tuple(found)
 
 
 def _question(loaded: Loaded, expect: Expect) -> announce.Question:
@@ -205,7 +214,7 @@ class Announcing:
             return {}
         gate = self.gate
         found: dict[str, list[Sample]] = {
-            "geodns_announce_gate_up": [((), gate is not None)],
+            "geodns_announce_gate_up": [((), bool(gate and gate["alive"]))],
             "geodns_announce_lease_held": [((), not self._trouble)],
         }
         if gate is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import routers
-from tests.support.daemons import poll
+from tests.support import daemons, routers
+from tests.support.daemons import poll, sample
 from tests.support.routers import Bird, Process, Yard
 
 PREFIX, ADDRESS = "198.51.100.0/24", "198.51.100.53/32"
@@ -375,3 +376,49 @@ def test_exabgp_runs_the_gate() -> None:
         router.signal(signal.SIGTERM)
         router.wait()
         poll("the gate has ended", lambda: not made.status()["alive"])
+
+
+LOOPBACK = """\
+[server]
+listen = ["127.0.0.1:$port", "127.53.53.53:$port"]
+state = "state"
+[admin]
+listen = "127.0.0.1:$admin"
+[[zones]]
+name = "example.com"
+file = "example.com.zone"
+[announce]
+method = "exec"
+prefixes = ["127.53.53.0/24"]
+interval = 0.2
+timeout = 0.2
+[announce.exec]
+command = ["true"]
+"""
+
+
+def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
+    """Without a gate that there is none; with one its prefixes, checks and router, and the lease that is held."""
+    zone = "\n".join(line for line in ZONE.splitlines() if "POOL" not in line) + "\n"
+    with daemons.geodns(tmp_path, LOOPBACK, {"example.com.zone": zone}) as server:
+        assert 0 == server.metrics()[sample("geodns_announce_gate_up")]
+        assert server.told("/api/v1/status")["announce"]["gate"] is None
+        gate = subprocess.Popen((*PYTHON, "announce", "run", str(server.site.configuration)), stderr=subprocess.DEVNULL)
+        try:
+            announced = sample("geodns_announce_state", prefix="127.53.53.0/24", state="announced")
+            poll("it is announced", lambda: server.metrics().get(announced) == 1)
+            found = server.metrics()
+            told = server.told("/api/v1/status")["announce"]
+        finally:
+            gate.terminate()
+            assert 0 == gate.wait(10)
+        poll("the gate is gone", lambda: server.metrics()[sample("geodns_announce_gate_up")] == 0)
+
+    checks = {f"127.0.0.1:{server.site.port}", f"127.53.53.53:{server.site.port}"}
+    assert [1, 1, 0, 0] == [
+        found[sample(f"geodns_announce_{name}")]
+        for name in ("lease_held", "router_settled", "drift_total", "router_failures_total")
+    ]
+    assert {1} == {found[sample("geodns_announce_selfcheck_up", target=target)] for target in checks}
+    assert ("exec", "", None) == (told["method"], told["lease"], told["departure"])
+    assert checks == {each["target"] for each in told["gate"]["checks"]}

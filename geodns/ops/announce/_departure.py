@@ -40,7 +40,10 @@ class Departure:
 
 
 def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now: float, patience: Patience) -> Departure:
-    """The departure a moment later. `gate` is what a living gate tells, None without one; `rate` is what clients ask a second."""
+    """The departure a moment later. `gate` is what the gate tells, or the last one did, None where there is nothing to withdraw.
+
+    `rate` is what clients ask a second.
+    """
     began = departure.began
     if gate is None:
         alone = now if departure.alone is None else departure.alone
@@ -51,6 +54,8 @@ def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now:
     if announced and departure.withdrawn is None and now - began < patience.soft + _SLACK:
         left = max(patience.soft - (now - began), 0.0)
         names = ", ".join(told["prefix"] for told in announced)
+        if not gate["alive"]:
+            return Departure(began, sentence=f"{names}: may be announced, and no gate is at work to withdraw it")
         if left:
             return Departure(began, sentence=f"{names}: clients are asked to leave, withdrawn in {left:.0f} s")
         return Departure(began, sentence=f"{names}: being withdrawn")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 
@@ -16,28 +15,41 @@ from geodns.ops.announce._course import State
 from geodns.ops.announce._router import GSHUT, Attributes, RouterFault, States
 
 _LIMIT = 1 << 20  # octets of a line
-_VERSION = re.compile(r"exabgp[ /]+v?(\d+)\.", re.IGNORECASE)
+_VERSION = re.compile(r'(?:exabgp |"version": ?")(\d+)\.')
 _PREFIX = re.compile(r"(?<![\w.:])([0-9a-fA-F.:]+/\d{1,3})(?![\w.:])")
 
 
 class Exabgp:
-    """One ExaBGP on the other end of standard input and output. `gone` is called when it closes them."""
+    """One ExaBGP on the other end of two pipes, by default standard input and output. `gone` is called when it closes them."""
 
-    def __init__(self, version: str, next_hop: str, attributes: Attributes, gone: Callable[[], None]) -> None:
+    def __init__(
+        self, version: str, next_hop: str, attributes: Attributes, gone: Callable[[], None], pipes: tuple[int, int] = (0, 1)
+    ) -> None:
         self._version = 0 if version == "auto" else int(version)
         self._next_hop = next_hop
         self._attributes = attributes
         self._gone = gone
+        self._pipes = pipes
         self._lines: asyncio.Queue[str] = asyncio.Queue()
         self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.ReadTransport | None = None
         self._reading: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Give the pipes up; for who does not end with the process."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._reader is not None:
+            self._reader.close()
 
     async def _open(self) -> asyncio.StreamWriter:
         if self._writer is None:
             loop = asyncio.get_running_loop()
             reader = asyncio.StreamReader(limit=_LIMIT)
-            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(0), "rb", 0))
-            out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0)
+            self._reader, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(self._pipes[0]), "rb", 0)
+            )
+            out = os.fdopen(os.dup(self._pipes[1]), "wb", 0)
             transport, protocol = await loop.connect_write_pipe(lambda: asyncio.streams.FlowControlMixin(loop=loop), out)
             self._writer = asyncio.StreamWriter(transport, protocol, None, loop)
             self._reading = asyncio.create_task(self._read(reader))
@@ -73,8 +85,10 @@ class Exabgp:
     async def _dialect(self) -> str:
         """What comes before each command."""
         if not self._version:
-            told = " ".join(await self._ask("version"))
-            found = _VERSION.search(told)
+            try:  # version 6 holds a process to the language of its first command; version 4 looks at the last word only
+                found = _VERSION.search(" ".join(await self._ask("system version")))
+            except RouterFault:
+                found = None
             self._version = int(found[1]) if found else 4
         return "peer * " if self._version >= 6 else ""
 
@@ -101,9 +115,8 @@ class Exabgp:
 
     async def seen(self) -> dict[str, State] | None:
         """See `Router`: what its table of outgoing routes holds for any neighbour."""
-        if self._version >= 6:
-            return None
-        await self._dialect()
+        if await self._dialect():
+            return None  # version 6 shows routes in a form that is not settled yet
         found: dict[str, State] = {}
         for line in await self._ask("show adj-rib out extensive"):
             if prefix := _PREFIX.search(line):

@@ -69,12 +69,13 @@ def announce_warnings(document: dict[str, object]) -> Iterator[Fault]:
 
 def service_addresses(config: BaseModel) -> tuple[str, ...]:
     """The addresses at which the prefixes are served: as given, else those of server.listen that a prefix holds."""
-    return tuple(map(str, _service_addresses(config.model_dump(mode="json"))))
+    return tuple(map(str, _service_addresses(config.model_dump(mode="json", include={"server", "announce"}))))
 
 
-def unaskable(config: BaseModel, expect: BaseModel) -> str:
-    """Why an expectation cannot be asked on the wire from this machine; "" if it can."""
-    return _unaskable(config.model_dump(mode="json"), expect.model_dump(mode="json"))
+def unaskable(config: BaseModel) -> tuple[str, ...]:
+    """For each expectation why it cannot be asked on the wire from this machine; "" where it can."""
+    document = config.model_dump(mode="json", include={"server", "ecs", "announce", "expect"})
+    return tuple(_unaskable(document, expect) for expect in document["expect"])
 
 
 def _unaskable(document: dict[str, object], expect: dict[str, object]) -> str:

@@ -14,9 +14,9 @@ PATIENCE = Patience(soft=10.0, floor=5.0, longest=60.0)
 BEGAN = Departure(100.0)
 
 
-def gate(announced: str) -> dict[str, Any]:
-    """What a gate tells of one prefix."""
-    return {"prefixes": [{"prefix": "198.51.100.0/24", "announced": announced}]}
+def gate(announced: str, *, alive: bool = True) -> dict[str, Any]:
+    """What a gate tells of one prefix, or told before it was gone."""
+    return {"alive": alive, "prefixes": [{"prefix": "198.51.100.0/24", "announced": announced}]}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,13 @@ def gate(announced: str) -> dict[str, Any]:
         (gate("announced"), 900.0, 101.0, False, "198.51.100.0/24: clients are asked to leave, withdrawn in 9 s"),
         (gate("drained"), 0.0, 109.5, False, "198.51.100.0/24: clients are asked to leave, withdrawn in 0 s"),
         (gate("drained"), 0.0, 111.0, False, "198.51.100.0/24: being withdrawn"),
+        (
+            gate("drained", alive=False),
+            0.0,
+            109.0,
+            False,
+            "198.51.100.0/24: may be announced, and no gate is at work to withdraw it",
+        ),
         (gate("unknown"), 0.0, 111.0, False, "198.51.100.0/24: being withdrawn"),
         (gate("withdrawn"), 900.0, 111.0, False, "withdrawn; 900.0 queries/s, waiting for less than 5 (60 s at most)"),
         (gate("withdrawn"), 4.9, 111.0, True, "withdrawn; clients have left: 4.9 queries/s"),
