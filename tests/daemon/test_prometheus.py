@@ -126,7 +126,7 @@ def _geodns(directory: Path) -> Iterator[Geodns]:
     directory.mkdir()
     with backends.backends() as three, _tls_server(_certificate(directory)) as tls:
         mmdb.write(directory / "country.mmdb", {IN_EUROPE: {"country": {"iso_code": "DE"}}})
-        config = 'geo.databases = ["country.mmdb"]\n' + three.config() + TLS_POOL.replace("$tls", str(tls))
+        config = 'geo.databases = ["country.mmdb"]\n' + three.config() + TLS_POOL.replace("$tls", str(tls)) + ANNOUNCED
         with serving(Site(directory), config, {"example.com.zone": ZONE + MORE}) as server:
             poll("it is ready", lambda: server.ask("GET", "/readyz").status_code == 200)
             word = {"pattern": "app/tyo", "word": "drain", "seconds": None, "reason": "to be seen"}
@@ -134,7 +134,33 @@ def _geodns(directory: Path) -> Iterator[Geodns]:
             for subnet in (IN_EUROPE, IN_ASIA):
                 ask(server.endpoint, subnet)
             assert server.endpoint.is_alive()
-            yield server
+            with _gate(server):
+                yield server
+
+
+ANNOUNCED = """\
+[announce]
+method = "exec"
+prefixes = ["127.0.0.0/24"]
+addresses = ["127.0.0.1"]
+siblings = ["127.0.0.1:$port"]
+rise = 1
+[announce.exec]
+command = ["true"]
+"""
+
+
+@contextmanager
+def _gate(server: Geodns) -> Iterator[None]:
+    """A gate that announces the server, on paper."""
+    command = (sys.executable, "-m", "geodns", "announce", "run", "--config", str(server.site.configuration))
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    try:
+        poll("it is announced", lambda: "geodns_announce_sibling_up" in server.ask("GET", "/metrics").text)
+        yield
+    finally:
+        process.terminate()
+        process.wait(STOP)
 
 
 @contextmanager
