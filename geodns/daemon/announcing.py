@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,8 @@ from geodns.ops.metrics import Sample
 
 log = logging.getLogger("geodns.keeper")
 
-_RENEWED_EVERY = 1.0  # seconds
+_RENEWED_EVERY = 1.0  # seconds, or as soon as something has happened to a pool
+_REST = 0.05  # seconds between two renewals, whatever happens
 _HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
@@ -122,13 +124,20 @@ class Announcing:
         self._stop_wanted = False
         self.gate: dict[str, Any] | None = None
 
-    async def run(self) -> None:
-        """Renew the lease until cancelled; where nothing is announced, only tell the tide."""
+    async def run(self, moved: asyncio.Event) -> None:
+        """Renew the lease until cancelled; where nothing is announced, only tell the tide.
+
+        What has `moved` in pools changes answers at once, so the lease tells it at once: else the gate would take them for wrong.
+        """
         holder = announce.Holder(self.config.path(self.config.server.state)) if self._is_on else None
         try:
             while True:
+                moved.clear()
                 self.tick(holder)
-                await asyncio.sleep(_RENEWED_EVERY)
+                await asyncio.sleep(_REST)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_RENEWED_EVERY - _REST):
+                        await moved.wait()
         finally:
             if holder:  # whatever comes next, a generation or the end: until then answers may be others than is known here
                 self._note(holder.renew(replace(self._lease(), changing=True)))

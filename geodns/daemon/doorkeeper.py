@@ -89,7 +89,7 @@ async def _keep(keeper: Doorkeeper, door: Door, post: server.Post) -> None:
         keeper.look_after_itself(asked=door.sock is not None),
         keeper.watch_files(),
         keeper.clients.run(),
-        keeper.announcing.run(),
+        keeper.announcing.run(keeper.keeping.moved),
     )
     tasks = [asyncio.create_task(each) for each in endless]
     for task in tasks:

@@ -148,6 +148,8 @@ class Keeping:
         self.history = {pool: deque(known.history.get(pool, ()), _HISTORY) for pool in config.pools}
         self.draining = known.draining
         self.failures = {key: count for key, count in known.failures.items() if key in keys}
+        self.moved = asyncio.Event()
+        """Set whenever something has happened to a pool; who waits for it clears it."""
         self._external: list[tuple[str, bool, float]] = []
         for word in gone:
             log.info("%s: %s is over, for there is no such endpoint any more", "/".join(word.path), word.word)
@@ -224,6 +226,7 @@ class Keeping:
     def _note(self, pool: str, what: str, now: float) -> None:
         if pool in self.history:
             self.history[pool].append((now, what))
+        self.moved.set()
         self._dirty = True
 
     def say_word(

@@ -131,7 +131,8 @@ class Supervisor:
         self._workers: dict[int, _Worker] = {}
         self._farewell = LEAVE
         self._said = 0
-        self._stop_wanted = self._renewal_wanted = self._preparing = self._tending = False
+        self._stops = self._borne = 0  # how often the end was asked for, and how often without bringing it
+        self._renewal_wanted = self._preparing = self._tending = False
         self._wakeup, self._waker = socket.socketpair()
 
     def pids(self) -> dict[int, int]:
@@ -180,13 +181,13 @@ class Supervisor:
 
     def _put_off(self, selector: selectors.BaseSelector, tended: Callable[[], None], seconds: float) -> None:
         """Go on until that time is over, or somebody asks for the end once more."""
-        self._stop_wanted, until = False, monotonic() + seconds
+        self._borne, until = 1, monotonic() + seconds  # a second one may have come already
         while not self._stop_wanted and monotonic() < until:
             self._renewal_wanted = False
             self._tend()
             tended()
             self._wait(selector, until)
-        self._stop_wanted = True
+        self._borne = 0
 
     def _renew(self, renew: Callable[[], Crew | None]) -> None:
         self._preparing = True
@@ -244,6 +245,11 @@ class Supervisor:
             if worker.generation == self.generation or worker.slot == self._keeping
         }
         return [number for number in range(self._wanted) if number not in manned]
+
+    @property
+    def _stop_wanted(self) -> bool:
+        """Whether the end has come."""
+        return self._stops > self._borne
 
     @property
     def _keeping(self) -> int:
@@ -405,7 +411,7 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number in {signal.SIGTERM, signal.SIGINT}:
-            self._stop_wanted = True
+            self._stops += 1
         elif number == signal.SIGHUP:
             self._renewal_wanted = True
         if self._preparing and not self._tending:  # the main loop cannot do it: it waits for `renew`, further up this stack

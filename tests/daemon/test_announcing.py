@@ -326,6 +326,23 @@ def test_a_pool_that_must_be_up_withdraws() -> None:
         made.peer.until(PREFIX)
 
 
+def test_a_pool_whose_answer_changes_is_no_wrong_answer(announced: Instance) -> None:
+    """An expectation on the name of a pool that fails, and gives the plain record then, takes nothing away, not for a moment."""
+    learnt = routers.since(announced.peer.route(PREFIX))
+    config = announced.configuration
+    expectation = '[[expect]]\nname = "app.example.com"\nclient = "192.0.2.9"\nanswer = ["192.0.2.80"]\n'
+    config.write_text(config.read_text().replace("[pools.app]\n", expectation + '[pools.app]\nwhen_all_down = "fallback"\n', 1))
+    assert 0 == announced.command("reload")[0]
+    poll("it is asked for", lambda: announced.status()["prefixes"][0]["good"] > 3)
+    for _ in range(5):
+        for word in ("down", "auto"):
+            assert 0 == announced.command("pool", "set", "app", word, "--reason", "test")[0]
+            before = announced.status()["prefixes"][0]["good"]
+            poll("it is judged", lambda: announced.status()["prefixes"][0]["good"] != before)  # noqa: B023 (called at once)
+
+    assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
+
+
 def test_protocols_of_bird_are_switched() -> None:
     """Without an include a static protocol of the operator's is on and off."""
     protocol = "protocol static anycast4 { disabled; ipv4; route 198.51.100.0/24 blackhole; }"
