@@ -343,6 +343,34 @@ def test_a_pool_whose_answer_changes_is_no_wrong_answer(announced: Instance) -> 
     assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
 
 
+def test_prefixes_of_both_families_have_a_course_each() -> None:
+    """An IPv6 prefix is announced, drained and withdrawn as an IPv4 one is; an address that is gone takes its own along."""
+    prefix, address = "2001:db8:53::/48", "2001:db8:53::53/128"
+    with instance(INCLUDE, include=True) as made:
+        made.yard.address("add", address)
+        config = made.configuration.read_text()
+        both = config.replace('"198.51.100.53:53"]', '"198.51.100.53:53", "[2001:db8:53::53]:53"]', 1)
+        made.configuration.write_text(
+            both.replace('prefixes = ["198.51.100.0/24"]', f'prefixes = ["198.51.100.0/24", "{prefix}"]', 1)
+        )
+        code, said = made.command("reload")
+        assert 0 == code, said
+        made.gate()
+        made.peer.until(PREFIX, lacks=GSHUT)
+        made.peer.until(prefix, lacks=GSHUT)
+
+        made.yard.address("del", address)
+        made.peer.until_gone(prefix)
+        assert made.peer.route(PREFIX)
+        made.yard.address("add", address)
+        made.peer.until(prefix, lacks=GSHUT)
+
+        made.daemon.signal(signal.SIGTERM)
+        made.peer.until(prefix, has=GSHUT)
+        made.peer.until_gone(prefix)
+        assert 0 == made.daemon.wait()
+
+
 def test_protocols_of_bird_are_switched() -> None:
     """Without an include a static protocol of the operator's is on and off."""
     protocol = "protocol static anycast4 { disabled; ipv4; route 198.51.100.0/24 blackhole; }"

@@ -120,6 +120,7 @@ protocol bgp near {{
   local {far} port {far_port} as 64501; neighbor {near} port {near_port} as 64500; multihop;
   connect retry time 1; connect delay time 1; error wait time 1, 2;
   ipv4 {{ import all; export none; }};
+  ipv6 {{ import all; export none; }};
 }}
 """
 _ROUTER = """\
@@ -130,6 +131,7 @@ protocol bgp far {{
   local {near} port {near_port} as 64500; neighbor {far} port {far_port} as 64501; multihop;
   connect retry time 1; connect delay time 1; error wait time 1, 2;
   ipv4 {{ import none; export where source = RTS_STATIC; next hop self; }};
+  ipv6 {{ import none; export where source = RTS_STATIC; next hop address 2001:db8::1; }};
 }}
 """
 _PORTS = {"near": NEAR, "far": FAR, "near_port": NEAR_PORT, "far_port": FAR_PORT}
