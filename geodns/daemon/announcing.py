@@ -86,7 +86,7 @@ def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
     """What this daemon must answer on the wire: the expectations that can be asked there, then the SOA of each zone."""
     config = loaded.config
     asked = (expect for expect, why in zip(config.expect, configuration.unaskable(config), strict=True) if not why)
-    found = [_question(loaded, expect) for expect in islice(asked, configuration.MOST_QUESTIONS)]
+    found = list(islice(filter(None, (_question(loaded, expect) for expect in asked)), configuration.MOST_QUESTIONS))
     for zone in loaded.snapshot.zones.values():
         if len(found) >= configuration.MOST_QUESTIONS:
             break
@@ -94,11 +94,21 @@ def questions(loaded: Loaded) -> tuple[announce.Question, ...]:
     return tuple(found)
 
 
-def _question(loaded: Loaded, expect: Expect) -> announce.Question:
+def _question(loaded: Loaded, expect: Expect) -> announce.Question | None:
+    """An expectation as it is asked on the wire, where pools answer by health: any address of the pool is right then.
+
+    None where something else than addresses comes from a pool, such as hints of HTTPS records.
+    """
     rdtype = int(dns.rdatatype.from_text(expect.type))
     found = answer.explain(loaded.snapshot, wire.from_text(expect.name), rdtype, asker(expect.client, expect.resolver))
-    pool = str(found.pool["name"]) if found.pool and expect.type in {"A", "AAAA"} else ""
-    return announce.Question(expect.name, expect.type, _subnet(expect), expect.answer, expect.rcode, pool)
+    if not found.pool:
+        return announce.Question(expect.name, expect.type, _subnet(expect), expect.answer, expect.rcode)
+    if expect.type not in {"A", "AAAA"}:
+        return None
+    name = str(found.pool["name"])
+    endpoints = loaded.config.pools[name].endpoints
+    able = tuple(text for each in endpoints for text in each.addresses if (":" in text) == (expect.type == "AAAA"))
+    return announce.Question(expect.name, expect.type, _subnet(expect), able or expect.answer, expect.rcode, name)
 
 
 def _subnet(expect: Expect) -> str:
@@ -119,6 +129,8 @@ class Announcing:
         self._tide = tide
         self._is_on = self.config.announce.is_on
         self._questions = questions(loaded) if self._is_on else ()
+        told = self.config.announce
+        self._by_siblings = len(told.siblings) / told.interval  # questions a second of their gates, if they are as ours
         self._trouble = ""
         self.departure: announce.Departure | None = None
         self._stop_wanted = False
@@ -164,7 +176,7 @@ class Announcing:
             tuple(daemon.hindrances()),
             _LEAVING if told.leaving else daemon.draining(),
             tuple(daemon.pools_down()),
-            max(daemon.client_rate() - (self.gate["asked"] if self.gate else 0.0), 0.0),
+            max(daemon.client_rate() - (self.gate["asked"] if self.gate else 0.0) - self._by_siblings, 0.0),
             tuple(told.listening),
             self._questions,
             not told.answering,

@@ -87,7 +87,7 @@ async def _run(path: Path, config: Config) -> bool:
     def renew() -> None:
         nonlocal anew
         try:
-            load_gate(path)
+            _refuse_another_task(config, load_gate(path))
         except ProblemsFound as found:
             for problem in found.problems:
                 log.error("%s", problem)
@@ -105,12 +105,16 @@ async def _run(path: Path, config: Config) -> bool:
     gate = announce.Gate(gate_plan(config), reconciler, tell=notifier.status, live=notifier.watchdog)
     gate.open()
     telling = asyncio.create_task(reconciler.run())
+    telling.add_done_callback(lambda _: ended.set())  # it ends by a fault only, and a gate that tells nobody is none
     try:
         await gate.adopt()
         log.info("the gate is at work: %s by %s, %s", ", ".join(told.prefixes), told.method, config.path(config.server.state))
         notifier.ready("at work")
         await gate.run(ended)
-        if not anew:
+        if anew:  # a second SIGHUP finds nobody until the next gate listens, and must not end it
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        else:
             notifier.stopping()
             await gate.leave(_PATIENCES * told.router_timeout)
     finally:
@@ -119,6 +123,20 @@ async def _run(path: Path, config: Config) -> bool:
             await telling
         gate.close()
     return anew
+
+
+def _refuse_another_task(before: Config, after: Config) -> None:
+    """Raises ProblemsFound where a reload would leave something announced that nobody looks after any more."""
+    told, wanted = before.announce, after.announce
+    gone = [prefix for prefix in told.prefixes if prefix not in wanted.prefixes]
+    changed = [name for name in ("method", "bird", "frr", "exabgp", "exec") if getattr(told, name) != getattr(wanted, name)]
+    if before.path(before.server.state) != after.path(after.server.state):
+        changed.append("server.state")
+    remedy = "restart the gate instead: it withdraws, and begins with the new configuration"
+    problems = [Problem("", 0, f"announce.prefixes: {prefix} is gone, and may be announced", remedy) for prefix in gone]
+    problems += [Problem("", 0, f"{name} has changed, and the old way may still announce", remedy) for name in changed]
+    if problems:
+        raise ProblemsFound(problems)
 
 
 def _may_be_succeeded(config: Config) -> bool:

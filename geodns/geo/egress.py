@@ -194,7 +194,7 @@ def _asn(known: dict[str, str]) -> int | None:
     text = known.get("asn", "").upper().removeprefix("AS")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:11]) < 1 << 32):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 0 < int(text) < 1 << 32):
         raise BadLine(f"{shown(text)} is no AS number", "write one such as 64500")
     return int(text)
 

@@ -238,6 +238,15 @@ def test_a_gate_that_is_replaced_keeps_the_route(announced: Instance) -> None:
     third.signal(signal.SIGHUP)
     poll("it has begun anew", lambda: third.said.count("the gate is at work") == 2)
     poll("it has judged again", lambda: announced.status()["prefixes"][0]["good"] > 3)
+    for _ in range(20):  # nor do many of them at once
+        third.signal(signal.SIGHUP)
+    poll("it has begun anew", lambda: third.said.count("the gate is at work") > 2)
+    poll("it has judged again", lambda: announced.status()["prefixes"][0]["good"] > 3)
+    config = announced.configuration.read_text()
+    announced.configuration.write_text(config.replace('prefixes = ["198.51.100.0/24"]', 'prefixes = ["198.51.100.0/25"]', 1))
+    third.signal(signal.SIGHUP)
+    third.until_said("announce.prefixes: 198.51.100.0/24 is gone, and may be announced (restart the gate instead")
+    announced.configuration.write_text(config)
 
     assert learnt == routers.since(announced.peer.route(PREFIX))
     third.signal(signal.SIGTERM)
@@ -327,18 +336,22 @@ def test_a_pool_that_must_be_up_withdraws() -> None:
 
 
 def test_a_pool_whose_answer_changes_is_no_wrong_answer(announced: Instance) -> None:
-    """An expectation on the name of a pool that fails, and gives the plain record then, takes nothing away, not for a moment."""
+    """An expectation on the name of a pool of which one endpoint fails, or all, takes nothing away, not for a moment."""
     learnt = routers.since(announced.peer.route(PREFIX))
-    config = announced.configuration
+    config = announced.configuration.read_text()
+    second = '[[pools.app.endpoints]]\nname = "two"\naddresses = ["192.0.2.81"]\n'
     expectation = '[[expect]]\nname = "app.example.com"\nclient = "192.0.2.9"\nanswer = ["192.0.2.80"]\n'
-    config.write_text(config.read_text().replace("[pools.app]\n", expectation + '[pools.app]\nwhen_all_down = "fallback"\n', 1))
-    assert 0 == announced.command("reload")[0]
+    config = config.replace("[pools.app]\n", f'{expectation}[pools.app]\nwhen_all_down = "fallback"\n', 1)
+    announced.configuration.write_text(config.replace("[announce]\n", f"{second}[announce]\n", 1))
+    code, said = announced.command("reload")
+    assert 0 == code, said
     poll("it is asked for", lambda: announced.status()["prefixes"][0]["good"] > 3)
-    for _ in range(5):
-        for word in ("down", "auto"):
-            assert 0 == announced.command("pool", "set", "app", word, "--reason", "test")[0]
+    for _ in range(3):
+        for what, word in (("app/one", "down"), ("app", "down"), ("app", "auto")):
+            code, said = announced.command("pool", "set", what, word, "--reason", "test")
+            assert 0 == code, said
             before = announced.status()["prefixes"][0]["good"]
-            poll("it is judged", lambda: announced.status()["prefixes"][0]["good"] != before)  # noqa: B023 (called at once)
+            poll("it is judged", lambda: announced.status()["prefixes"][0]["good"] > before + 1)  # noqa: B023 (called at once)
 
     assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
 

@@ -84,6 +84,8 @@ BAD = [
         ["2: 'nan' is no longitude (write decimal degrees from -180 to 180, such as 50.11)"],
     ),
     ("prefix,asn,country\n192.0.2.0/24,x,DE\n", ["2: 'X' is no AS number (write one such as 64500)"]),
+    ("prefix,asn,country\n192.0.2.0/24,00000000019,DE\n", ["2: '00000000019' is no AS number (write one such as 64500)"]),
+    ("prefix,asn,country\n192.0.2.0/24,4294967296,DE\n", ["2: '4294967296' is no AS number (write one such as 64500)"]),
     (
         "prefix,asn\n192.0.2.0/24,64500\n",
         ["2: says of 192.0.2.0/24 no place that could be used (give country, continent, or latitude and longitude)"],

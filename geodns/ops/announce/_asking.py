@@ -145,21 +145,24 @@ def _is_here(address: str) -> bool:
 
 
 async def ask_siblings(siblings: Sequence[str], asked: Sequence[Question], timeout: float) -> dict[str, str]:
-    """What is wrong with each sibling, by its address as written; "" where it answers right. No question is no good answer."""
-    if not asked:
-        return dict.fromkeys(siblings, "there is nothing to ask it")
-    found = await asyncio.gather(*(_sibling(text, asked[0], timeout) for text in siblings))
+    """What is wrong with each sibling, by its address as written; "" where it answers right.
+
+    Without a question, as before the first lease, they are asked who they are: who answers anything is there.
+    """
+    first = asked[0] if asked else None
+    found = await asyncio.gather(*(_sibling(text, first, timeout) for text in siblings))
     return dict(zip(siblings, found, strict=True))
 
 
-async def _sibling(text: str, asked: Question, timeout: float) -> str:
+async def _sibling(text: str, asked: Question | None, timeout: float) -> str:
     listen = parse_listen(text)
+    message = _message(asked) if asked else question("id.server", "TXT", "CH")
     try:
         async with flow(Server(listen.host, listen.port)) as opened:
-            match await opened.ask(_message(asked), timeout):
+            match await opened.ask(message, timeout):
                 case Silent(why):
                     return why
-                case Answered(message):
-                    return shape_fault(asked, message)
+                case Answered(reply):
+                    return shape_fault(asked, reply) if asked else ""
     except ProblemsFound as problems:
         return problems.problems[0].message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geodns.ops.announce._course import State
@@ -29,7 +29,7 @@ class Patience:
 class Departure:
     """How far a departure is: the sentence that tells, and whether it is over.
 
-    `withdrawn` is when all routes were gone, `alone` since when there has been no gate.
+    `withdrawn` is when all routes were gone, `alone` since when there has been no gate. `led` tells that routes were announced.
     """
 
     began: float
@@ -37,6 +37,7 @@ class Departure:
     alone: float | None = None
     over: bool = False
     sentence: str = "draining"
+    led: bool = False
 
 
 def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now: float, patience: Patience) -> Departure:
@@ -44,32 +45,28 @@ def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now:
 
     `rate` is what clients ask a second.
     """
-    began = departure.began
-    if gate is None:
+    if gate is None and not departure.led:
         alone = now if departure.alone is None else departure.alone
         over = departure.over or now - alone >= _RESTART
         sentence = "no gate is at work, so there is no route to wait for" if over else "no gate is at work: does one begin anew?"
-        return Departure(began, departure.withdrawn, alone, over=over, sentence=sentence)
-    announced = [told for told in gate["prefixes"] if told["announced"] != State.WITHDRAWN.value]
-    if announced and departure.withdrawn is None and now - began < patience.soft + _SLACK:
-        left = max(patience.soft - (now - began), 0.0)
+        return replace(departure, alone=alone, over=over, sentence=sentence)
+    announced = [told for told in gate["prefixes"] if told["announced"] != State.WITHDRAWN.value] if gate else []
+    departure = replace(departure, led=departure.led or bool(announced))
+    if gate and announced and departure.withdrawn is None and now - departure.began < patience.soft + _SLACK:
+        left = max(patience.soft - (now - departure.began), 0.0)
         names = ", ".join(told["prefix"] for told in announced)
         if not gate["alive"]:
-            return Departure(began, sentence=f"{names}: may be announced, and no gate is at work to withdraw it")
+            return replace(departure, sentence=f"{names}: may be announced, and no gate is at work to withdraw it")
         if left:
-            return Departure(began, sentence=f"{names}: clients are asked to leave, withdrawn in {left:.0f} s")
-        return Departure(began, sentence=f"{names}: being withdrawn")
+            return replace(departure, sentence=f"{names}: clients are asked to leave, withdrawn in {left:.0f} s")
+        return replace(departure, sentence=f"{names}: being withdrawn")
     withdrawn = now if departure.withdrawn is None else departure.withdrawn
+    departure = replace(departure, withdrawn=withdrawn)
     stuck = "the router does not withdraw" if announced else "withdrawn"
     if rate < patience.floor or patience.floor == 0 == rate:
-        return Departure(began, withdrawn, over=True, sentence=f"{stuck}; clients have left: {rate:,.1f} queries/s")
+        return replace(departure, over=True, sentence=f"{stuck}; clients have left: {rate:,.1f} queries/s")
     if now - withdrawn >= patience.longest:
-        return Departure(
-            began, withdrawn, over=True, sentence=f"{stuck}; still {rate:,.1f} queries/s after {patience.longest:g} s"
-        )
+        return replace(departure, over=True, sentence=f"{stuck}; still {rate:,.1f} queries/s after {patience.longest:g} s")
     left = patience.longest - (now - withdrawn)
-    return Departure(
-        began,
-        withdrawn,
-        sentence=f"{stuck}; {rate:,.1f} queries/s, waiting for less than {patience.floor:g} ({left:.0f} s at most)",
-    )
+    waiting = f"waiting for less than {patience.floor:g} ({left:.0f} s at most)"
+    return replace(departure, sentence=f"{stuck}; {rate:,.1f} queries/s, {waiting}")

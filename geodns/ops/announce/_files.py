@@ -37,12 +37,20 @@ def write(file: Path, value: dict[str, Any]) -> None:
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         with os.fdopen(handle, "w", encoding="utf-8") as out:
+            _give(handle, file.parent)
             json.dump({"boot": boot(), **value}, out)
         beside.replace(file)
     except OSError:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
+
+
+def _give(handle: int, directory: Path) -> None:
+    """What root writes belongs to whom the directory does: a daemon that is somebody else must be able to read and lock it."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def read(file: Path) -> dict[str, Any] | None:
@@ -96,6 +104,7 @@ class Lock:
         except OSError:
             os.close(handle)
             raise
+        _give(handle, self.file.parent)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._handle = handle

@@ -21,6 +21,7 @@ from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
 
+_SIGN_OF_LIFE = 5.0  # seconds between signs, at most: a long interval is no hang
 STATUS, GATE_LOCK = "announce.status", "announce.gate.lock"
 
 
@@ -117,14 +118,18 @@ class Gate:
     async def run(self, ended: asyncio.Event) -> None:
         """Judge again and again, until the end is wanted."""
         while not ended.is_set():
-            began = perf_counter()
+            due = perf_counter() + self.plan.interval
             await self.judge()
-            self._live()
-            try:
-                async with asyncio.timeout(max(self.plan.interval - (perf_counter() - began), 0.01)):
-                    await ended.wait()
-            except TimeoutError:
-                pass
+            while True:
+                self._live()
+                left = max(due - perf_counter(), 0.01)
+                try:
+                    async with asyncio.timeout(min(left, _SIGN_OF_LIFE)):
+                        await ended.wait()
+                except TimeoutError:
+                    pass
+                if ended.is_set() or perf_counter() >= due:
+                    break
 
     async def judge(self) -> None:
         """One round: look, decide, tell."""

@@ -16,7 +16,8 @@ _FIRST_DELAY, _LAST_DELAY = 1.0, 30.0  # seconds until what has failed is tried 
 
 
 class Reconciler:
-    """One router and what it is to announce. `wanted` may change at any time; `applied` is what it has confirmed last.
+    """One router and what it is to announce. `wanted` may change at any time; `applied` is what it has confirmed last, but for
+    prefixes that it may have announced since.
 
     `told` is called when it has confirmed, or has not.
     """
@@ -28,6 +29,7 @@ class Reconciler:
         self._wanted: dict[str, State] | None = None
         self._changed = asyncio.Event()
         self._delay = _FIRST_DELAY
+        self._is_sure = False
         self.applied: dict[str, State] | None = None
         self.trouble = ""
         self.failures = 0
@@ -38,7 +40,7 @@ class Reconciler:
     @property
     def is_settled(self) -> bool:
         """Whether the router has confirmed what is wanted."""
-        return self.applied is not None and self.applied == self._wanted
+        return self._is_sure and self.applied == self._wanted
 
     def want(self, states: States) -> None:
         """What is to be announced from now on."""
@@ -57,6 +59,8 @@ class Reconciler:
             self._note(f"the router has not answered for {self._timeout:g} s")
         except RouterFault as fault:
             self._note(str(fault))
+        except Exception as fault:
+            self._note(_own_fault(fault))
         return None
 
     async def run(self) -> None:
@@ -79,6 +83,7 @@ class Reconciler:
                 await self._apply(dict(self._wanted))
 
     async def _apply(self, wanted: dict[str, State]) -> None:
+        self._is_sure = False  # what is not confirmed may have been done all the same
         try:
             async with asyncio.timeout(self._timeout):
                 await self._router.apply(wanted)
@@ -86,15 +91,23 @@ class Reconciler:
             self._fail(f"the router has not answered for {self._timeout:g} s")
         except RouterFault as fault:
             self._fail(str(fault))
+        except Exception as fault:
+            self._fail(_own_fault(fault))
         else:
             if self.trouble:
                 log.info("the router is told again")
-            self.trouble, self.applied, self._delay = "", wanted, _FIRST_DELAY
+            self.trouble, self.applied, self._delay, self._is_sure = "", wanted, _FIRST_DELAY, True
             if self.is_settled:
                 self.settled.set()
         self.told()
 
     def _fail(self, why: str) -> None:
+        wanted = self._wanted or {}
+        self.applied = {  # who may have been announced all the same is not told as withdrawn
+            prefix: state
+            for prefix, state in (self.applied or {}).items()
+            if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
+        }
         self._note(why)
         self._delay = min(self._delay * 2, _LAST_DELAY)
 
@@ -118,3 +131,9 @@ class Reconciler:
             self.drifts += 1
             log.warning("somebody else has changed it: %s; it is told anew", "; ".join(unlike))
             self.applied = None
+
+
+def _own_fault(fault: Exception) -> str:
+    """A fault of ours, told as trouble with the router: to go on telling it is worth more than to end."""
+    log.error("a fault of our own while the router was told or asked", exc_info=fault)
+    return f"the router could not be told or asked, by a fault of our own: {fault!r}"

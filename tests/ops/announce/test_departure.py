@@ -79,6 +79,14 @@ def test_a_gate_that_begins_anew_is_waited_for() -> None:
     assert [False, False, False, True] == [step.over for step in steps]
 
 
+def test_clients_are_waited_for_though_the_gate_has_gone() -> None:
+    """Daemon and gate end together: once routes were there, they are still on their way out when the gate has gone."""
+    step = proceed(BEGAN, gate("announced"), 900.0, 101.0, PATIENCE)
+    steps = [step := proceed(step, None, rate, now, PATIENCE) for rate, now in ((900.0, 102.0), (900.0, 130.0), (1.0, 140.0))]
+
+    assert [False, False, True] == [step.over for step in steps]
+
+
 def test_a_floor_of_nothing_waits_for_silence() -> None:
     """With drain_floor = 0 clients are gone when none asks."""
     patience = Patience(0.0, 0.0, 60.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from geodns.ops.announce import Gate, Holder, Lease, Plan, Question, Reconciler, Rules, State, _files, now, status
+from geodns.ops.announce import Gate, Holder, Lease, Plan, Question, Reconciler, Rules, State, _files, _gate, now, status
 from geodns.ops.announce._gate import STATUS
 from geodns.ops.announce._router import States
 from geodns.problem import ProblemsFound
@@ -68,6 +68,24 @@ async def settled(made: Gate) -> None:
     """Wait until the router has heard it."""
     async with asyncio.timeout(5):
         await made.reconciler.settled.wait()
+
+
+async def test_a_long_interval_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life come while the next judgement is waited for, and the end is heard at once."""
+    monkeypatch.setattr(_gate, "_SIGN_OF_LIFE", 0.02)
+    signs, ended = 0, asyncio.Event()
+
+    def live() -> None:
+        nonlocal signs
+        signs += 1
+        if signs == 5:
+            ended.set()
+
+    async with gate(tmp_path, Router(), interval=60.0) as made, asyncio.timeout(10):
+        made._live = live
+        await made.run(ended)
+
+    assert 5 == signs
 
 
 async def test_without_a_daemon_nothing_is_announced(tmp_path: Path) -> None:

@@ -26,6 +26,18 @@ def test_a_lease_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (KNOWN, "") == look(tmp_path, 1001.0, 5.0)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_writes_belongs_to_the_directory(tmp_path: Path) -> None:
+    """A gate that runs as root beside a daemon that does not leaves files that the daemon can read and lock."""
+    os.chown(tmp_path, 12345, 12346)
+    lock = _files.Lock(tmp_path / "a.lock")
+    lock.take()
+    lock.release()
+    _files.write(tmp_path / "a.status", {})
+
+    assert {(12345, 12346)} == {(found.stat().st_uid, found.stat().st_gid) for found in tmp_path.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("now", "fault"),
     [

@@ -25,11 +25,17 @@ class Router:
         self.told = 0
         self.fault = ""
         self.hangs = False
+        self.is_late = False
+        self.breaks = False
 
     async def apply(self, states: States) -> None:
         self.told += 1
+        if self.breaks:
+            raise ValueError("something that nobody thought of")
         await self._be_so()
         self.routes = {prefix: state for prefix, state in states.items() if state is not State.WITHDRAWN}
+        if self.is_late:
+            raise RouterFault("no confirmation came")
 
     async def seen(self) -> dict[str, State] | None:
         await self._be_so()
@@ -98,6 +104,37 @@ async def test_a_router_that_refuses_is_told_again() -> None:
         await until(lambda: reconciler.is_settled)
 
     assert ("", DOWN, {}) == (reconciler.trouble, reconciler.applied, router.routes)
+
+
+async def test_what_was_done_without_a_word_is_undone() -> None:
+    """A router obeys and does not confirm; what it may announce is not told as withdrawn, and taken back."""
+    router = Router()
+    async with at_work(router) as reconciler:
+        reconciler.want(DOWN)
+        await until(lambda: reconciler.is_settled)
+        router.is_late = True
+        reconciler.want(UP)
+        await until(lambda: bool(reconciler.trouble))
+        assert {} == reconciler.applied
+        reconciler.want(DOWN)
+        router.is_late = False
+        assert not reconciler.is_settled
+        await until(lambda: reconciler.is_settled)
+
+    assert ("", DOWN, {}) == (reconciler.trouble, reconciler.applied, router.routes)
+
+
+async def test_a_fault_of_ours_ends_no_reconciler() -> None:
+    """It is told as trouble, and the router is told again."""
+    router = Router()
+    router.breaks = True
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: "by a fault of our own: ValueError" in reconciler.trouble)
+        router.breaks = False
+        await until(lambda: reconciler.is_settled)
+
+    assert UP == router.routes
 
 
 async def test_a_router_that_hangs_holds_nobody_up() -> None:
