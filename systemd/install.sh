@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install geodns and its service, or upgrade both: sudo sh systemd/install.sh, or without root: sh systemd/install.sh --user
-# No user and no group is made, no service is started, and a configuration that exists is left alone.
+# As root it makes the user geodns. No service is started, and a configuration that exists is left alone.
 #
 #   PYTHON   the interpreter, 3.11 or later; by default /usr/bin/python3, for a service cannot reach one in somebody's home
 #   DESTDIR  place the files below this directory and install no program: for who builds a package
@@ -44,6 +44,13 @@ install -m 644 "$unit" "$destination$units/geodns.service"
 if [ "$prefix" = /opt/geodns ]; then
     install -m 644 "$source/systemd/geodns.socket" "$destination$units/geodns.socket"
     install -m 644 "$source/systemd/geodns-announce.service" "$destination$units/geodns-announce.service"
+    install -d "$destination/etc/sysusers.d"
+    install -m 644 "$source/systemd/geodns.sysusers.conf" "$destination/etc/sysusers.d/geodns.conf"
+    if [ -z "$destination" ] && ! getent passwd geodns >/dev/null; then
+        systemd-sysusers geodns.conf 2>/dev/null ||
+            useradd --system --user-group --home-dir /var/lib/geodns --no-create-home --shell /usr/sbin/nologin geodns ||
+            fail "the user geodns cannot be made: make it, then try again"
+    fi
     install -d "$destination/usr/local/bin"
     ln -sf "$prefix/bin/geodns" "$destination/usr/local/bin/geodns"
 fi

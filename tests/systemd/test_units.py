@@ -100,7 +100,7 @@ def test_the_gate_is_confined_as_the_daemon_is() -> None:
 
 
 def _begin(unit: Path) -> int:
-    return [name for name, _, _ in _settings(unit)].index("DynamicUser")
+    return [name for name, _, _ in _settings(unit)].index("User")
 
 
 @pytest.mark.parametrize("drop_ins", [(), (DROP_INS / "socket-activation.conf",)], ids=["alone", "with sockets"])
@@ -119,7 +119,7 @@ def test_its_exposure_is_ok(drop_ins: tuple[Path, ...], tmp_path: Path) -> None:
 def test_each_line_of_hardening_has_its_reason(unit: Path) -> None:
     """Every setting of the system's units that confines the service has a comment right above it, or continues one that has."""
     settings = _settings(unit)
-    first = [name for name, _, _ in settings].index("DynamicUser")
+    first = [name for name, _, _ in settings].index("User")
     seen: set[str] = set()
     bare = []
     for name, _, commented in settings[first:-1]:
@@ -128,6 +128,26 @@ def test_each_line_of_hardening_has_its_reason(unit: Path) -> None:
         seen.add(name)
 
     assert [] == bare
+
+
+def test_the_user_is_made_as_the_units_name_it(tmp_path: Path) -> None:
+    """systemd-sysusers makes the user that both units run as, and its group."""
+    if shutil.which("systemd-sysusers") is None or os.geteuid() != 0:
+        pytest.skip("systemd-sysusers is not here (Debian package systemd), or not root")
+    (tmp_path / "etc").mkdir()
+    done = subprocess.run(
+        ["systemd-sysusers", f"--root={tmp_path}", "-"],
+        input=(UNITS / "geodns.sysusers.conf").read_bytes(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    named = {value for unit in (SYSTEM, GATE) for name, value, _ in _settings(unit) if name == "User"}
+
+    assert 0 == done.returncode, done.stderr
+    assert {"geodns"} == named
+    assert re.search("^geodns:.*:/var/lib/geodns:", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+    assert re.search("^geodns:", (tmp_path / "etc/group").read_text(), re.MULTILINE)
 
 
 def test_users_have_the_same_filters_as_the_system() -> None:
@@ -152,6 +172,7 @@ PLACED = {
     "etc/systemd/system/geodns.service",
     "etc/systemd/system/geodns.socket",
     "etc/systemd/system/geodns-announce.service",
+    "etc/sysusers.d/geodns.conf",
     "opt/geodns/share/doc/geodns/operations.md",
     "opt/geodns/share/geodns/drop-ins/notify-reload.conf",
     "opt/geodns/share/geodns/grafana/geodns.json",
@@ -301,7 +322,6 @@ class Systemd:
 FOR_SYSTEM = """\
 [Service]
 # A manager for users makes no users, and here the interpreter may be in a home, and the configuration in a private /tmp.
-DynamicUser=no
 User=
 ProtectHome=no
 ReadOnlyPaths=
