@@ -201,7 +201,12 @@ def drain(
         announced = bool(control.status().get("announce"))
         told = control.drain(reason, stop=announced and not stay, last=last)
         if announced:
-            told |= _departed(control, quiet=as_json)
+            try:
+                told |= _departed(control, quiet=as_json)
+            except KeyboardInterrupt:
+                what = "the drain goes on" if stay else "the drain goes on, and the daemon stops in the end"
+                say(f"{what}; `geodns undrain` ends it")
+                raise typer.Exit(130) from None
     text = "drained: it answers, but says that it is not ready; `geodns undrain` ends it"
     _say_done("stopped" if told.get("stopped") else text, told, as_json=as_json)
 
@@ -222,6 +227,8 @@ def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
             say(sentence)
             sys.stdout.flush()
         said = sentence
+        if told["stuck"]:
+            refuse([Problem("", 0, said, "start the gate, or say `geodns announce withdraw`; `geodns undrain` ends the drain")])
         if told["departed"] and not told["stopping"]:
             return {"departure": said, "stopped": False}
         time.sleep(_LOOK)
@@ -237,7 +244,9 @@ def undrain(reason: ReasonOption = "", config: ConfigOption = None, as_json: Jso
     """Put this instance into service again."""
     with running(config) as control:
         told = control.undrain(reason)
-    _say_done("in service again", told, as_json=as_json)
+        announced = bool(control.status().get("announce"))
+    text = "in service again" + ("; it is announced once it has answered right for a while" if announced else "")
+    _say_done(text, told, as_json=as_json)
 
 
 def _say_done(text: str, told: dict[str, Any], *, as_json: bool) -> None:

@@ -198,7 +198,8 @@ class Announcing:
         before = self.departure or announce.Departure(moment)
         if before.over and not stopping:
             return
-        self.departure = announce.proceed(before, self.gate, rate, moment, patience(self.config))
+        must_end = self._daemon.told().leaving
+        self.departure = announce.proceed(before, self.gate, rate, moment, patience(self.config), must_end=must_end)
         if self.departure.over and not before.over:
             log.info("drained: %s", self.departure.sentence)
         if self.departure.over and stopping:
@@ -226,6 +227,7 @@ class Announcing:
             "lease": self._trouble,
             "departure": self.departure.sentence if self.departure else None,
             "departed": bool(self.departure and self.departure.over),
+            "stuck": bool(self.departure and self.departure.stuck),
             "stopping": self._stop_wanted,
         }
 

@@ -150,6 +150,19 @@ def _may_be_succeeded(config: Config) -> bool:
     return bool(told and told["judged"] is not None and announce.now() - told["judged"] < config.announce.adopt)
 
 
+def _gate_at_work(config: Config) -> str:
+    """What to know of a gate that is at work while somebody else withdraws; "" where there is none."""
+    try:
+        told = announce.status(config.path(config.server.state))
+    except (OSError, ValueError):
+        return ""
+    if not told or not told["alive"]:
+        return ""
+    blind = config.announce.method == "exec" and not config.announce.exec.show
+    then = "does not see it" if blind else "announces again what it finds good"
+    return f"but a gate (process {told['pid']}) is at work and {then}: stop it, or drain instead"
+
+
 def withdraw(path: Path, *, after_stop: bool = False) -> str:
     """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound.
 
@@ -183,6 +196,7 @@ def withdraw(path: Path, *, after_stop: bool = False) -> str:
     except announce.RouterFault as error:
         fault = str(error)
     else:
+        at_work = _gate_at_work(config)
         announce.forget(config.path(config.server.state))
-        return f"withdrawn: {', '.join(states)}"
+        return f"withdrawn: {', '.join(states)}" + (f"; {at_work}" if at_work else "")
     raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router")])

@@ -96,6 +96,9 @@ def read(path: Path, *, keep_rest: bool = False) -> tuple[list[EgressPrefix], li
         problems.append(Problem(name, 0, f"{more} more lines are bad", "is this a map of prefixes at all?", severity))
     if not kept and not errors(problems):
         problems.append(Problem(name, 0, "no prefix in this map", "fetch it again, or remove it from geo.egress"))
+    elif kept and not any(entry.location.known() for entry in kept.values()):
+        remedy = "name the columns in a header line, such as prefix,country"
+        problems.append(Problem(name, 0, "no prefix of this map has a place", remedy))
     return ([] if errors(problems) else list(kept.values())), problems
 
 

@@ -197,6 +197,21 @@ def test_a_drain_that_stays_can_be_taken_back(announced: Instance) -> None:
     announced.peer.until(PREFIX, lacks=GSHUT)
 
 
+def test_a_drain_stops_no_daemon_that_is_still_announced(announced: Instance) -> None:
+    """The gate hangs: the verb fails with a remedy, the daemon answers on, and once the gate works again the drain goes on."""
+    gate = announced.yard.processes[-1]
+    gate.signal(signal.SIGSTOP)
+    code, said = announced.command("drain")
+
+    assert (1, True) == (code, "may still be announced, so the daemon goes on" in said), said
+    assert "geodns announce withdraw" in said
+    assert announced.peer.route(PREFIX)
+    assert announced.daemon.process.poll() is None
+    gate.signal(signal.SIGCONT)
+    announced.peer.until_gone(PREFIX)
+    assert 0 == announced.daemon.wait()
+
+
 def test_a_stop_is_a_drain_and_a_second_one_is_not(announced: Instance) -> None:
     """SIGTERM withdraws in order, and is forgotten; the next SIGTERM ends at once."""
     announced.daemon.signal_all(signal.SIGCONT)

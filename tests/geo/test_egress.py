@@ -90,6 +90,10 @@ BAD = [
         "prefix,asn\n192.0.2.0/24,64500\n",
         ["2: says of 192.0.2.0/24 no place that could be used (give country, continent, or latitude and longitude)"],
     ),
+    (
+        "prefix,contry\n192.0.2.0/24,DE\n",
+        ["no prefix of this map has a place (name the columns in a header line, such as prefix,country)"],
+    ),
     ("prefix,country\n,DE\n", ["2: no prefix (write one like 192.0.2.0/24 or 2001:db8::/32)"]),
 ]
 

@@ -616,6 +616,7 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(text: str, remedy: str) ->
         ("server.place.asn = 64500", "server.place.asn: no such key"),
         ("server.anycast = 1", "server.anycast: expected true or false, found the number 1"),
         ("geo.egress = 'egress.csv'", "geo.egress: expected a list, found the text 'egress.csv'"),
+        ("server.identity = 'a\\u0001b'".replace("'", '"'), "server.identity: has a control character"),
         ("geo.ladder = []", "geo.ladder: is empty"),
         ("geo.ladder = ['ecs', 'resolver', 'ecs']", "geo.ladder: has 'ecs' twice"),
         ("geo.ladder = ['resolvr']", "geo.ladder[0]: 'resolvr' is no rung"),
@@ -814,6 +815,8 @@ def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
             ["geo.ladder: ecs, resolver is never asked: rung instance always decides"],
         ),
         ("server.place.country = 'DE'\ngeo.ladder = ['instance', 'ecs']", []),
+        ("geo.ladder = ['egress', 'instance']", ["geo.ladder: asks nobody: every client gets the fallback"]),
+        ("geo.egress = ['e']\ngeo.ladder = ['egress']", []),
         (
             "server = {anycast = true, place = {latitude = 1, longitude = 1}}",
             ["server.place: has no country: it has distances, but no rule by country or continent holds"],

@@ -77,6 +77,16 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "announce.require_pools[0]: 'ap' is not in [pools]",
         "did you mean 'app'?",
     ),
+    "a sibling that is oneself": (
+        f'{GOOD}siblings = ["192.0.2.1:53", "127.0.0.1:53"]\n',
+        "announce.siblings[1]: '127.0.0.1:53' is this instance itself (server.listen)",
+        "name the others only, at their own addresses",
+    ),
+    "a sibling at the common address": (
+        f'{GOOD}siblings = ["198.51.100.99:53"]\n',
+        "announce.siblings[0]: '198.51.100.99:53' is in a prefix that all instances announce",
+        "name each at an address of its own",
+    ),
     "an unknown method": (
         GOOD.replace("exabgp", "birdd"),
         "announce.method: the text 'birdd' is none of its values",

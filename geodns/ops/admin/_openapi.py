@@ -187,7 +187,13 @@ _NETWORK = _object(
     instead=_list(_INSTEAD),
 )
 _ANNOUNCE = _object(
-    method=_TEXT, gate=_or_null({"type": "object"}), lease=_TEXT, departure=_or_null(_TEXT), departed=_FLAG, stopping=_FLAG
+    method=_TEXT,
+    gate=_or_null({"type": "object"}),
+    lease=_TEXT,
+    departure=_or_null(_TEXT),
+    departed=_FLAG,
+    stuck=_FLAG,
+    stopping=_FLAG,
 )
 _LAST_RELOAD = _object(at=_NUMBER, accepted=_FLAG, seconds=_NUMBER, problems=_list(_PROBLEM))
 _RELOAD = _object(accepted=_FLAG, generation=_WHOLE, problems=_list(_PROBLEM))

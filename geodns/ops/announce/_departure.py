@@ -29,7 +29,8 @@ class Patience:
 class Departure:
     """How far a departure is: the sentence that tells, and whether it is over.
 
-    `withdrawn` is when all routes were gone, `alone` since when there has been no gate. `led` tells that routes were announced.
+    `withdrawn` is when all routes were gone, `alone` since when there has been no gate. `led` tells that routes were announced,
+    `stuck` that they still are although they should not be.
     """
 
     began: float
@@ -38,12 +39,16 @@ class Departure:
     over: bool = False
     sentence: str = "draining"
     led: bool = False
+    stuck: bool = False
 
 
-def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now: float, patience: Patience) -> Departure:
+def proceed(
+    departure: Departure, gate: dict[str, Any] | None, rate: float, now: float, patience: Patience, *, must_end: bool = True
+) -> Departure:
     """The departure a moment later. `gate` is what the gate tells, or the last one did, None where there is nothing to withdraw.
 
-    `rate` is what clients ask a second.
+    `rate` is what clients ask a second. Unless it `must_end`, it is never over while a route is still announced: nobody would
+    answer those whom that route brings.
     """
     if gate is None and not departure.led:
         alone = now if departure.alone is None else departure.alone
@@ -51,7 +56,7 @@ def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now:
         sentence = "no gate is at work, so there is no route to wait for" if over else "no gate is at work: does one begin anew?"
         return replace(departure, alone=alone, over=over, sentence=sentence)
     announced = [told for told in gate["prefixes"] if told["announced"] != State.WITHDRAWN.value] if gate else []
-    departure = replace(departure, led=departure.led or bool(announced))
+    departure = replace(departure, led=departure.led or bool(announced), stuck=False)
     if gate and announced and departure.withdrawn is None and now - departure.began < patience.soft + _SLACK:
         left = max(patience.soft - (now - departure.began), 0.0)
         names = ", ".join(told["prefix"] for told in announced)
@@ -60,8 +65,11 @@ def proceed(departure: Departure, gate: dict[str, Any] | None, rate: float, now:
         if left:
             return replace(departure, sentence=f"{names}: clients are asked to leave, withdrawn in {left:.0f} s")
         return replace(departure, sentence=f"{names}: being withdrawn")
+    if announced and not must_end:
+        names = ", ".join(told["prefix"] for told in announced)
+        return replace(departure, stuck=True, sentence=f"{names}: may still be announced, so the daemon goes on")
     withdrawn = now if departure.withdrawn is None else departure.withdrawn
-    departure = replace(departure, withdrawn=withdrawn)
+    departure = replace(departure, withdrawn=withdrawn, stuck=bool(announced))
     stuck = "the router does not withdraw" if announced else "withdrawn"
     if rate < patience.floor or patience.floor == 0 == rate:
         return replace(departure, over=True, sentence=f"{stuck}; clients have left: {rate:,.1f} queries/s")

@@ -89,8 +89,11 @@ class Lock:
         """Whether this process holds it."""
         return self._handle is not None
 
-    def take(self) -> int | None:
-        """Take it; None if that was possible, else the pid of who has it, 0 if that is not known. Raises OSError."""
+    def take(self, pid: int = 0) -> int | None:
+        """Take it; None if that was possible, else the pid of who has it, 0 if that is not known. Raises OSError.
+
+        `pid` is whom others are told, where that is not this process.
+        """
         if self._handle is not None:
             return None
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +109,7 @@ class Lock:
             raise
         _give(handle, self.file.parent)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(handle, f"{pid or os.getpid()}\n".encode(), 0)
         self._handle = handle
         return None
 

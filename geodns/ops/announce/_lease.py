@@ -44,7 +44,7 @@ class Holder:
     def renew(self, lease: Lease) -> str:
         """Say once more that this daemon lives; why that was not possible, "" if it was."""
         try:
-            holder = self._lock.take()
+            holder = self._lock.take(lease.pid)
             if holder is not None:
                 return f"another daemon (process {holder or 'unknown'}) holds the lease in {self._file.parent}"
             _files.write(self._file, asdict(lease))

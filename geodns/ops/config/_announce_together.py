@@ -32,6 +32,7 @@ def announce_faults(document: dict[str, object]) -> Iterator[Fault]:
     prefixes = list(_networks(told))
     yield from _overlaps(prefixes)
     yield from _pools(document, told)
+    yield from _own_siblings(document, told, [network for _, network in prefixes])
     if not method:
         return
     if not array(told, "prefixes"):
@@ -65,6 +66,25 @@ def announce_warnings(document: dict[str, object]) -> Iterator[Fault]:
                 f"the announce gate does not ask for it: {why}",
                 "nothing, if other expectations show the same",
             )
+
+
+def _own_siblings(document: dict[str, object], told: dict[str, object], prefixes: list[Network]) -> Iterator[Fault]:
+    """Siblings that are this instance, or whichever one routing chooses: they tell nothing of others."""
+    own = set(map(str, array(table(document, "server"), "listen")))
+    for index, text in enumerate(array(told, "siblings")):
+        path = ("announce", "siblings", index)
+        try:
+            listen = parse_listen(text) if isinstance(text, str) else None
+        except BadListen:
+            continue
+        if listen is None:
+            continue
+        if str(text) in own:
+            yield path, f"'{text}' is this instance itself (server.listen)", "name the others only, at their own addresses"
+        elif any(
+            ip_address(listen.host) in network for network in prefixes if network.version == ip_address(listen.host).version
+        ):
+            yield path, f"'{text}' is in a prefix that all instances announce", "name each at an address of its own"
 
 
 def service_addresses(config: BaseModel) -> tuple[str, ...]:

@@ -193,6 +193,8 @@ def path(text: str) -> str:
 def character_string(text: str) -> str:
     if (octets := len(text.encode())) > _MAX_CHARACTER_STRING:
         refuse(f"has {octets} octets", f"a TXT string holds {_MAX_CHARACTER_STRING}: shorten it")
+    if not text.isprintable():
+        refuse("has a control character", "take it out: this text goes into logs and metrics")
     return text
 
 

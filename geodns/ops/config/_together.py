@@ -89,6 +89,10 @@ def _never_asked(document: dict[str, object]) -> Iterator[Fault]:
     anycast, place = server.get("anycast") is True, table(server, "place")
     if geo.get("egress") and "egress" not in ladder:
         yield ("geo", "egress"), "is not asked: geo.ladder has no rung egress", "add it there, or take the maps out"
+    idle = {"egress": not geo.get("egress"), "instance": not anycast}
+    if ladder and all(idle.get(str(rung), False) for rung in ladder):
+        remedy = "add ecs or resolver, or say what these rungs need: geo.egress, server.anycast"
+        yield ("geo", "ladder"), "asks nobody: every client gets the fallback", remedy
     if anycast and "instance" not in ladder:
         yield ("server", "anycast"), "is of no effect: geo.ladder has no rung instance", "add it there, or take this out"
     if anycast and "instance" in ladder[:-1]:

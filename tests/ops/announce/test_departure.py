@@ -70,6 +70,19 @@ def test_it_does_not_end_while_a_route_may_still_go(seconds: float, announced: s
     assert not proceed(BEGAN, gate(announced), rate, BEGAN.began + seconds, PATIENCE).over
 
 
+@given(st.lists(st.tuples(st.sampled_from(["announced", "drained", "unknown"]), st.floats(0, 1000)), min_size=30, max_size=200))
+def test_an_operators_drain_does_not_end_while_a_route_stands(first: list[tuple[str, float]]) -> None:
+    """Nobody would answer those whom it brings; only whoever must end does so all the same, and it says what is stuck."""
+    step = BEGAN
+    for second, (announced, rate) in enumerate(first):
+        step = proceed(step, gate(announced, alive=False), rate, BEGAN.began + second, PATIENCE, must_end=False)
+        assert not step.over
+
+    assert step.stuck
+    assert "198.51.100.0/24: may still be announced, so the daemon goes on" == step.sentence
+    assert not proceed(step, gate("withdrawn"), 900.0, 400.0, PATIENCE, must_end=False).stuck
+
+
 def test_a_gate_that_begins_anew_is_waited_for() -> None:
     """It has three seconds; then there is none, and nothing to wait for."""
     steps = [proceed(BEGAN, None, 900.0, 100.0, PATIENCE)]
