@@ -86,13 +86,7 @@ async def _run(path: Path, config: Config) -> bool:
 
     def renew() -> None:
         nonlocal anew
-        try:
-            _refuse_another_task(config, load_gate(path))
-        except ProblemsFound as found:
-            for problem in found.problems:
-                log.error("%s", problem)
-            log.error("the gate goes on with the configuration that it has")
-        else:
+        if _may_begin_anew(path, config):
             anew = True
             ended.set()
 
@@ -123,6 +117,18 @@ async def _run(path: Path, config: Config) -> bool:
             await telling
         gate.close()
     return anew
+
+
+def _may_begin_anew(path: Path, config: Config) -> bool:
+    """Whether the configuration, as it is now, can be taken over; what is wrong with it is logged."""
+    try:
+        _refuse_another_task(config, load_gate(path))
+    except ProblemsFound as found:
+        for problem in found.problems:
+            log.error("%s", problem)
+        log.error("the gate goes on with the configuration that it has")
+        return False
+    return True
 
 
 def _refuse_another_task(before: Config, after: Config) -> None:
