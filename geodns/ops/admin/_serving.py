@@ -24,6 +24,7 @@ LAST_WORD = 1.0  # s for the first request of those who have connected, when the
 GRACE = 2.0  # s for answers that are on their way when the end comes
 
 _LOOK = 0.02  # s
+_STEPS = 10  # rounds of the event loop, more than lie between accepting and serving
 
 _log = logging.getLogger("geodns.admin.http")
 
@@ -48,6 +49,7 @@ async def serve(app: ASGIApp, sock: socket.socket, shutdown: asyncio.Event) -> N
     try:
         await shutdown.wait()
     finally:
+        await _let_nobody_in(listening)
         server.close()
         await _all_heard(connections)
         await context.terminated.set()  # those that are idle end now
@@ -58,6 +60,13 @@ async def serve(app: ASGIApp, sock: socket.socket, shutdown: asyncio.Event) -> N
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _let_nobody_in(listening: socket.socket) -> None:
+    """Accept no more, and wait until whoever was accepted last has a task: a server that is closed before drops such a one."""
+    asyncio.get_running_loop().remove_reader(listening)
+    for _ in range(_STEPS):
+        await asyncio.sleep(0)
 
 
 async def _all_heard(connections: Mapping[asyncio.Task[None], _Guest]) -> None:
