@@ -65,6 +65,14 @@ def soft(config: Config) -> float:
     return 0.0 if told.drain == "withdraw" or mute else told.drain_soft
 
 
+def told_by_gate(config: Config) -> dict[str, Any] | None:
+    """What the gate of this state directory has told last; None where there is nothing that could be read."""
+    try:
+        return announce.status(config.path(config.server.state))
+    except (OSError, ValueError):
+        return None
+
+
 def gate_status(config: Config) -> dict[str, Any] | None:
     """What the gate tells; None where none is at work, and the last one has left nothing announced.
 
@@ -72,10 +80,7 @@ def gate_status(config: Config) -> dict[str, Any] | None:
     """
     if not config.announce.is_on:
         return None
-    try:
-        told = announce.status(config.path(config.server.state))
-    except (OSError, ValueError):
-        return None
+    told = told_by_gate(config)
     if told is None:
         return None
     told["alive"] = told["alive"] and told["age"] <= max(10 * config.announce.interval, _HANGS)

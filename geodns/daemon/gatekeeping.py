@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from geodns.daemon.announcing import soft
+from geodns.daemon.announcing import soft, told_by_gate
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -149,19 +149,13 @@ def _may_be_succeeded(config: Config) -> bool:
     """Whether a gate has crashed that has judged lately; $SERVICE_RESULT is systemd's word on how it ended (systemd.exec(5))."""
     if os.environ.get("SERVICE_RESULT", "success") == "success":
         return False
-    try:
-        told = announce.status(config.path(config.server.state))
-    except (OSError, ValueError):
-        return False
+    told = told_by_gate(config)
     return bool(told and told["judged"] is not None and announce.now() - told["judged"] < config.announce.adopt)
 
 
 def _gate_at_work(config: Config) -> str:
     """What to know of a gate that is at work while somebody else withdraws; "" where there is none."""
-    try:
-        told = announce.status(config.path(config.server.state))
-    except (OSError, ValueError):
-        return ""
+    told = told_by_gate(config)
     if not told or not told["alive"]:
         return ""
     blind = config.announce.method == "exec" and not config.announce.exec.show
