@@ -153,7 +153,7 @@ ANNOUNCED = """\
 method = "exec"
 prefixes = ["127.0.0.0/24"]
 addresses = ["127.0.0.1"]
-siblings = ["127.0.0.1:$port"]
+siblings = ["127.0.1.1:$port"]
 rise = 1
 [announce.exec]
 command = ["true"]

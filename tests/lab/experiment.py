@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from time import monotonic, sleep
 from typing import Any
@@ -42,36 +44,45 @@ def usual(stream: Stream) -> str:
 
 
 def calm(state: States) -> bool:
-    """Whether every stream reaches what it reaches as long as all is well."""
+    """Whether every stream is where it is as long as all is well."""
     return all(state[stream.name] == usual(stream) for stream in STREAMS)
+
+
+def elsewhere(state: States, concerned: set[str]) -> bool:
+    """Whether all of these streams reach an instance that is not the target."""
+    return all(state[name] not in (None, topology.TARGET.name) for name in concerned)
 
 
 def run(world: World, event: Event, interval: float) -> Result:
     """Let one event happen."""
     world.configure(event.wishes)
     event.prepare(world)
-    clients = Clients(ROOT / f"event-{event.name}.log", interval)
     try:
-        return _watched(world, event, clients, interval)
+        # The clients proper begin where all is well, for a connection stays where it was opened.
+        with closing(Clients(ROOT / f"event-{event.name}-before.log", interval)) as scouts:
+            _await_calm(event, scouts, scouts.settled)
+        with closing(Clients(ROOT / f"event-{event.name}.log", interval)) as clients:
+            _await_calm(event, clients, clients.settled, clients.connected)
+            return _watched(world, event, clients, interval)
     finally:
-        clients.stop()
         event.restore(world)
 
 
+def _await_calm(event: Event, clients: Clients, *told: Callable[[], States]) -> None:
+    if not wait(clients, lambda: all(calm(state()) for state in told), CALM_WITHIN):
+        raise NotReached(f"not calm before {event.name}: {'; '.join(_unusual(state()) for state in told)}")
+
+
 def _watched(world: World, event: Event, clients: Clients, interval: float) -> Result:
-    if not wait(clients, calm, CALM_WITHIN):
-        raise NotReached(f"not calm before {event.name}: {_unusual(clients.settled())}")
     concerned = {stream.name for stream in STREAMS if stream.way in event.moves and usual(stream) == topology.TARGET.name}
     struck = monotonic()
     event.strike(world)
-    moved = wait(
-        clients, lambda state: all(state[name] not in (None, topology.TARGET.name) for name in concerned), event.patience
-    )
+    moved = wait(clients, lambda: elsewhere(clients.settled(), concerned), event.patience)
     sleep(max(0.0, struck + event.watch - monotonic()))
     undone = monotonic()
     event.undo(world)
-    returned = wait(clients, calm, CALM_WITHIN)
-    clients.stop()
+    returned = wait(clients, lambda: calm(clients.settled()), CALM_WITHIN)
+    clients.close()
     probes = clients.probes()
     outcomes = tuple(
         measure.outcome(

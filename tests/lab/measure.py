@@ -81,10 +81,19 @@ def read(lines: Iterable[str]) -> list[Probe]:
 
 def settled(probes: Sequence[Probe], now: float, seconds: float) -> str | None:
     """The one instance that has given good answers to all probes of the last seconds; None if there is no such."""
-    late = [probe for probe in probes if probe.kind == "udp" and probe.done > now - seconds]
+    return _one([probe for probe in probes if probe.kind == "udp" and probe.done > now - seconds], "good", seconds)
+
+
+def connected(probes: Sequence[Probe], now: float, seconds: float) -> str | None:
+    """The one instance that has answered through the open connection all the last seconds; None if there is no such."""
+    return _one([probe for probe in probes if probe.kind == "tcp" and probe.done > now - seconds], "answered", seconds)
+
+
+def _one(late: Sequence[Probe], verdict: str, seconds: float) -> str | None:
     instances = {probe.instance for probe in late}
-    well = len(late) > 1 and all(probe.good for probe in late) and max(probe.done for probe in late) - late[0].done > seconds / 2
-    return instances.pop() if well and len(instances) == 1 else None
+    well = len(late) > 1 and all(probe.verdict == verdict for probe in late)
+    lasts = well and max(probe.done for probe in late) - late[0].done > seconds / 2
+    return instances.pop() if lasts and len(instances) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Owns the clients: a process that asks from every region at a fixed rate, each way, and writes down what became of each probe.
 
 A probe of the anycast way is one question to the anycast address. A probe of a GeoDNS way asks a resolver for the service's
-address and puts the same question there. Each stream also keeps one TCP connection open, to wherever its first answer came from.
+address and puts the same question there. Each stream also keeps one TCP connection open, to where a good answer came from.
 The answers' NSID tells which instance it was. What the lines of the log mean together is the business of `measure`.
 """
 
@@ -163,6 +163,7 @@ class Client:
             if asking:
                 asking.cancel()
             sock.close()
+            self.connection = None  # the next good answer opens another
 
     async def _keep_asking(self, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

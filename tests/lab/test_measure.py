@@ -127,6 +127,23 @@ def test_settled_is_one_instance_for_a_while(verdicts: list[str]) -> None:
     assert None is measure.settled(probes, now + 2, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([("answered", "nyc")] * 11, "nyc"),
+        ([("answered", "nyc")] * 4, None),
+        ([*[("answered", "nyc")] * 6, *[("answered", "fra")] * 5], None),
+        ([*[("answered", "nyc")] * 9, ("reset", "-"), ("opened", "-")], None),
+        ([], None),
+    ],
+)
+def test_connected_is_one_instance_for_a_while(lines: list[tuple[str, str]], expected: str | None) -> None:
+    """A connection that has ended or is new, or one that gets to others, is no sign of calm; what UDP says does not count."""
+    probes = [Probe("tcp", CHICAGO.name, 99 + i / 10, 99.05 + i / 10, *line) for i, line in enumerate(lines)]
+
+    assert expected == measure.connected(probes + log(["good nyc"] * 11, 99.0), 100.06, 1.0)
+
+
 def test_a_line_that_is_being_written_is_left_for_later() -> None:
     """Only whole lines are read."""
     assert [] == measure.read(["udp chicago/anycast 1.0 2.0 good ny", "\n"])

@@ -49,14 +49,22 @@ class Clients:
     def settled(self) -> States:
         """Where all streams are."""
         now = monotonic()
+        return {name: measure.settled(probes, now, CALM) for name, probes in self._recent(now).items()}
+
+    def connected(self) -> States:
+        """Where the streams' open connections are."""
+        now = monotonic()
+        return {name: measure.connected(probes, now, CALM) for name, probes in self._recent(now).items()}
+
+    def _recent(self, now: float) -> dict[str, list[Probe]]:
         recent: dict[str, list[Probe]] = {stream.name: [] for stream in STREAMS}
         for probe in reversed(self.probes()):
             if probe.done < now - 2 * CALM:
                 break
-            recent[probe.stream].insert(0, probe)
-        return {name: measure.settled(probes, now, CALM) for name, probes in recent.items()}
+            recent[probe.stream].append(probe)
+        return {name: probes[::-1] for name, probes in recent.items()}
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End probing; the log is complete then."""
         assert self.process.stdin
         self.process.stdin.close()
@@ -136,13 +144,13 @@ class World:
             router.configure(wishes)
 
 
-def wait(clients: Clients, reached: Callable[[States], bool], seconds: float) -> bool:
-    """Poll the clients' states until a condition on them holds; False after the deadline."""
+def wait(clients: Clients, reached: Callable[[], bool], seconds: float) -> bool:
+    """Poll until a condition on the clients holds; False after the deadline."""
     deadline = monotonic() + seconds
     while monotonic() < deadline:
         if clients.process.poll() is not None:
             raise NotReached("the probing process has ended")
-        if reached(clients.settled()):
+        if reached():
             return True
         sleep(0.1)
     return False
