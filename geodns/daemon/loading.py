@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -15,7 +15,7 @@ import dns.rdatatype
 
 from geodns import answer, geo, wire, zone
 from geodns.daemon import linting, pooling
-from geodns.daemon.parsing import load_zones
+from geodns.daemon.parsing import Faults, load_zones
 from geodns.geo import anycast, database, egress
 from geodns.ops import config as configuration
 from geodns.ops import cookie_file, toml_lines
@@ -60,13 +60,18 @@ def _silent(_what: str, _done: int, _total: int) -> None:
 def load(path: Path, progress: Progress = _silent) -> Loaded:
     """Read and compile everything that a configuration names; raises ProblemsFound with all problems of all files at once."""
     began, moment = monotonic(), time()
-    config = configuration.load(path)
+    try:
+        config = configuration.load(path)
+    except configuration.ConfigurationRefused as refused:
+        found = [*refused.problems, *(_of_its_files(refused.rest, progress) if refused.rest else [])]
+        raise ProblemsFound(dict.fromkeys(found)) from refused
     problems = [*config.warnings, *([] if config.zones else [_without_zones(path)])]
     regions = {name: tuple(map(geo.parse_place, selectors)) for name, selectors in config.regions.items()}
     atlas = load_atlas(config, problems)
     secrets = _cookie_secrets(config, problems)
     listed = linting.ListedAnycast(atlas)
-    contents = _load_zones(config, regions, listed, problems, progress)
+    doubts = zone.Doubts(listed.selector, listed, frozenset(wire.from_text(served.name) for served in config.zones))
+    contents = _load_zones(config, (_selector_fault(regions), _pool_fault(config.pools), doubts), problems, progress)
     if errors(problems):
         raise ProblemsFound(problems)
     problems += [*answer.lint(contents, regions, listed), *linting.config_doubts(config, contents, atlas, listed, path)]
@@ -149,14 +154,26 @@ def load_atlas(config: Config, problems: list[Problem]) -> geo.Atlas:
     return geo.Atlas(sources, networks, prefixes, mapped, here)
 
 
-def _load_zones(
-    config: Config,
-    regions: dict[str, tuple[geo.PlaceSelector, ...]],
-    listed: linting.ListedAnycast,
-    problems: list[Problem],
-    progress: Progress,
-) -> list[zone.ZoneContents]:
-    def selector_fault(text: str) -> str | None:
+def _of_its_files(rest: configuration.Rest, progress: Progress) -> list[Problem]:
+    """What is wrong with the files that a refused configuration names, so that all of it is told at once."""
+    problems: list[Problem] = []
+    load_atlas(rest.config, problems)
+    _cookie_secrets(rest.config, problems)
+    _load_zones(rest.config, (_selector_fault(rest.regions), _pool_fault(rest.pools)), problems, progress)
+    return problems
+
+
+def _load_zones(config: Config, faults: Faults, problems: list[Problem], progress: Progress) -> list[zone.ZoneContents]:
+    sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
+    progress("zones", 0, len(sources))
+    parsed = load_zones(sources, faults, lambda done: progress("zones", done, len(sources)))
+    for _, found in parsed:
+        problems += found
+    return [contents for contents, _ in parsed if contents]
+
+
+def _selector_fault(regions: Collection[str]) -> zone.Fault:
+    def fault(text: str) -> str | None:
         try:
             selector = geo.parse(text)
         except geo.BadSelector as error:
@@ -168,20 +185,18 @@ def _load_zones(
             return f"'{text}' is no region of the config: {known}; define it in [regions]"
         return None
 
-    def pool_fault(name: str) -> str | None:
-        if name in config.pools:
+    return fault
+
+
+def _pool_fault(pools: Collection[str]) -> zone.Fault:
+    def fault(name: str) -> str | None:
+        if name in pools:
             return None
-        close = get_close_matches(name, config.pools, 1)
+        close = get_close_matches(name, pools, 1)
         known = f"did you mean '{close[0]}'?" if close else "define it in [pools]"
         return f"'{name}' is no pool of the config: {known}"
 
-    sources = [(config.path(served.file), wire.from_text(served.name)) for served in config.zones]
-    progress("zones", 0, len(sources))
-    doubts = zone.Doubts(listed.selector, listed, frozenset(origin for _, origin in sources))
-    parsed = load_zones(sources, (selector_fault, pool_fault, doubts), lambda done: progress("zones", done, len(sources)))
-    for _, found in parsed:
-        problems += found
-    return [contents for contents, _ in parsed if contents]
+    return fault
 
 
 def asker(client: str, resolver: str = "") -> answer.Asker:

@@ -511,6 +511,8 @@ def _complain(rdtype: int, text: str, error: Exception) -> NoReturn:
     remedy = f"write {expected}" if expected else f"write the data as the definition of {kind} says"
     if not text:
         raise _Fault(f"a record of type {kind} without data", remedy) from None
+    if rdtype == Type.GEO and (found := _BARE_GEO.fullmatch(text)) and (covered := _type(found[2])) != Type.GEO:
+        _complain(covered, found[3], error)
     shown = text if len(text) <= 60 else f"{text[:57]}…"
     # What dnspython wraps is a Python error, which tells an operator nothing.
     detail = "" if error.__cause__ is not None else str(error)

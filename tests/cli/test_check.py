@@ -79,6 +79,30 @@ def test_all_problems_of_all_files_come_at_once(run: Run, write: Write) -> None:
     assert "6 errors, 0 warnings" == told.out.splitlines()[-1]
 
 
+def test_a_fault_of_the_configuration_hides_none_of_its_files(run: Run, write: Write) -> None:
+    """A mistyped key, a pool without endpoints and a bad selector: what is wrong in a zone, a list and a database comes too.
+
+    Their names are known all the same: that the zone uses such a pool and such a region is no fault of it.
+    """
+    path = write(
+        geodns_toml='listne = 1\ngeo.databases = ["no.mmdb"]\ngeo.anycast = ["list.txt"]\n'
+        + CONFIG
+        + '[pools.app]\nsteering = "failover"\n[regions]\neu = ["countr:DE"]\n',
+        a_zone=ZONE + "www 60 IN POOL app\nwww 60 IN A 192.0.2.1\nwww 60 IN GEO region:eu A 192.0.2.300\nx 60 IN POOL ap\n",
+        list_txt="not a prefix\n",
+    )
+    told = run("check", path)
+
+    places = [line.removeprefix(f"{path.parent}/").partition(": ")[0] for line in told.out.splitlines()]
+    errors = [place for place, line in zip(places, told.out.splitlines(), strict=True) if " warning: " not in line]
+    lines = path.read_text().splitlines()
+    at = {what: f"geodns.toml:{lines.index(what) + 1}" for what in ("listne = 1", "[pools.app]", 'eu = ["countr:DE"]')}
+    assert 1 == told.code
+    assert [*at.values(), "no.mmdb", "list.txt:1", "a.zone:6", "a.zone:7"] == errors[:-1]
+    assert "'192.0.2.300'" in told.out
+    assert "did you mean 'app'?" in told.out
+
+
 def test_bad_lines_of_a_list_are_left_out_only_where_that_is_wanted(run: Run, write: Write) -> None:
     """With geo.bad_lines = "skip" a bad line is a warning, and the other lines count; without it refuses the load."""
     wanted = 'geo.anycast = ["list.txt"]\n' + CONFIG

@@ -5,6 +5,7 @@ from geodns.ops.config._announce_together import MOST_QUESTIONS, service_address
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
 from geodns.ops.config._reading import load, parse, schema
+from geodns.ops.config._salvage import ConfigurationRefused, Rest
 from geodns.ops.config._tables import (
     Admin,
     Catchment,
@@ -29,6 +30,7 @@ __all__ = [
     "Catchment",
     "Check",
     "Config",
+    "ConfigurationRefused",
     "Ecs",
     "Endpoint",
     "Exabgp",
@@ -42,6 +44,7 @@ __all__ = [
     "Log",
     "NetworkPlace",
     "Pool",
+    "Rest",
     "Server",
     "UnixListen",
     "Zone",

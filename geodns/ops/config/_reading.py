@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from geodns.ops.config._salvage import ConfigurationRefused, salvaged
 from geodns.ops.config._tables import Config
 from geodns.ops.config._together import faults_together, warnings_together
 from geodns.ops.config._words import Fault, dotted, fault_of, one_line, syntax_problem
@@ -18,7 +19,10 @@ from geodns.problem import Problem, ProblemsFound, Severity
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file; raises ProblemsFound with everything that is wrong with it."""
+    """Read a configuration file; raises ProblemsFound with everything that is wrong with it.
+
+    It is a ConfigurationRefused where the rest of the file names other files that can be looked at.
+    """
     try:
         octets = path.read_bytes()
     except FileNotFoundError:
@@ -40,7 +44,12 @@ def _decoded(octets: bytes, path: Path) -> Config:
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise ProblemsFound([Problem(str(path), line, "this is not UTF-8", "save the file as UTF-8 text")]) from error
-    config = parse(text, str(path))
+    try:
+        config = parse(text, str(path))
+    except ConfigurationRefused as refused:
+        if refused.rest:
+            refused.rest.config._directory = path.parent
+        raise
     config._directory = path.parent
     return config
 
@@ -65,7 +74,7 @@ def parse(text: str, file: str = "<config>") -> Config:
     faults = _problems(found, file, lines, Severity.ERROR)
     warnings = _problems(warnings_together(document), file, lines, Severity.WARNING)
     if config is None or faults:
-        raise ProblemsFound(sorted(faults + warnings))
+        raise ConfigurationRefused(sorted(faults + warnings), salvaged(document))
     config._warnings = tuple(sorted(warnings))
     return config
 
