@@ -498,7 +498,7 @@ def _plain_rdata(rdtype: int, text: str, scope: _Scope) -> bytes:
             return dns.name.from_text(text, scope.dns_origin).to_wire() or b""
         if rdtype == Type.GEO and (found := _BARE_GEO.fullmatch(text)):
             selector, covered = found[1].encode(), _type(found[2])
-            if len(selector) <= MAX_STRING and (inner := _plain_rdata(covered, found[3], scope)):
+            if covered != Type.GEO and len(selector) <= MAX_STRING and (inner := _plain_rdata(covered, found[3], scope)):
                 return bytes((len(selector),)) + selector + UINT16.pack(covered) + inner
     except (dns.exception.DNSException, _Fault):
         return b""  # dnspython's own parser finds the words for it, or reads the generic form
