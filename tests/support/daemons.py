@@ -28,6 +28,7 @@ PORTS = range(10_240, 32_768)
 START = 20.0  # s: a busy machine with two cores
 STOP = 10.0
 POLL = 0.01
+_ANSWERS = " worker"  # "generation 1: 1 worker answers"
 WINDOW = 32  # queries in flight: no receive buffer is that small
 _HEARTBEAT = struct.pack("!HHHHHH", 0xBEA7, 0, 1, 0, 0, 0) + b"\x00\x00\x02\x00\x01"  # . NS: any server answers something
 
@@ -396,11 +397,14 @@ class Geodns(Server):
 
     site: Site
 
-    def reload(self, files: Mapping[str, str | bytes], says: str = " worker") -> str:
+    def reload(self, files: Mapping[str, str | bytes], says: str = _ANSWERS) -> str:
         """Change files, send SIGHUP, and wait for the word; returns all that was said meanwhile.
 
-        Without another word it is the one that the new generation alone answers: "generation 2: 1 worker answers".
+        Without another word it is the one that the new generation alone answers: "generation 2: 1 worker answers". The generation
+        before it may answer before it has said so: its word is awaited first.
         """
+        if says == _ANSWERS:
+            self.until_said(says)
         self.site.write(files)
         said = len(self.stderr)
         self.signal(signal.SIGHUP)
