@@ -374,17 +374,34 @@ class Steering(StrEnum):
     NEITHER = "neither"
 
 
-def steering(answers: Mapping[str, Collection[str]], listed: Collection[str], *, tailored: bool) -> tuple[Steering, str]:
+def steering(
+    answers: Mapping[str, Collection[str]], listed: Collection[str], *, tailored: bool, echoes: bool
+) -> tuple[Steering, str]:
     """Judge answers by client, and why; `listed` are those of the answers that are known to be anycast addresses.
 
     Answers differ: DNS steering. The same and all listed: anycast. Differ and all listed: regional anycast. Else neither.
     `tailored` is whether the server itself says of some answer that it depends on the client; where it does not, answers that
-    differ vary by themselves.
+    differ vary by themselves. `echoes` is whether it looks at client subnets at all: if not, it may go by who asks, which nobody
+    sees from one place.
     """
-    distinct = {frozenset(answer) for answer in answers.values() if answer}
+    verdict, reason = _steering({frozenset(answer) for answer in answers.values() if answer}, listed, tailored=tailored)
+    told = [reason]
+    if not any(answers.values()):
+        return verdict, reason
+    if empty := sum(not answer for answer in answers.values()):
+        told.append(f"{empty} of {len(answers)} client subnets had no answer")
+    if not echoes:
+        told.append("the server looks at no client subnet: if it goes by who asks, that is not seen from here")
+    return verdict, "; ".join(told)
+
+
+def _steering(distinct: Collection[frozenset[str]], listed: Collection[str], *, tailored: bool) -> tuple[Steering, str]:
     every = frozenset[str]().union(*distinct)
     if not every:
         return Steering.NEITHER, "there was no answer to compare"
+    aliases = [answer for answer in every if answer.endswith(".")]
+    if len(every) == len(aliases) == 1:
+        return Steering.NEITHER, f"one alias for everyone; how {aliases[0]} steers, its own server can tell"
     all_listed = every <= set(listed)
     if len(distinct) > 1 and tailored and all_listed:
         return Steering.REGIONAL_ANYCAST, f"{len(distinct)} different answers, and each address in them is known to be anycast"

@@ -253,7 +253,30 @@ A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 )
 def test_how_a_name_steers(answers: list[list[str]], listed: list[str], tailored: bool, expected: Steering) -> None:
     """Differing answers are steering, equal and all listed anycast, differing and all listed regional anycast, else neither."""
-    assert expected is steering(dict(zip("abc", answers, strict=False)), listed, tailored=tailored)[0]
+    assert expected is steering(dict(zip("abc", answers, strict=False)), listed, tailored=tailored, echoes=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "echoes", "reason"),
+    [
+        ([[A], [A]], True, "one answer for everyone, and each address is known to be anycast"),
+        (
+            [[A], [A]],
+            False,
+            "one answer for everyone, and each address is known to be anycast; "
+            "the server looks at no client subnet: if it goes by who asks, that is not seen from here",
+        ),
+        (
+            [[A], [], []],
+            True,
+            "one answer for everyone, and each address is known to be anycast; 2 of 3 client subnets had no answer",
+        ),
+        ([["a.example."]] * 2, True, "one alias for everyone; how a.example. steers, its own server can tell"),
+    ],
+)
+def test_what_a_sweep_does_not_show_is_said(answers: list[list[str]], echoes: bool, reason: str) -> None:
+    """A server that looks at no client subnet, clients without answer, and an alias that leads elsewhere."""
+    assert reason == steering(dict(zip("abc", answers, strict=False)), [A], tailored=False, echoes=echoes)[1]
 
 
 # --- what is shipped --------------------------------------------------------------------------------------------------

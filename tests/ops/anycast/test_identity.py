@@ -146,7 +146,8 @@ async def test_ipv6_is_asked_too() -> None:
 async def test_a_server_is_found_by_name_or_address() -> None:
     """What the system resolves is asked; what nobody knows is a problem."""
     assert Server("127.0.0.1", 53) == await find("127.0.0.1", 53)
+    assert Server("fe80::1%lo", 5300) == await find("[FE80::1%lo]:5300", 53)
     assert (await find("localhost", 53)).address in {"127.0.0.1", "::1"}
-    for name in ("no-such-host.invalid", "a..b", "x" * 300):
-        with pytest.raises(ProblemsFound, match="is no address, and no host of that name is known"):
+    for name in ("no-such-host.invalid", "no-such-host.invalid:53", "a..b", "x" * 300):
+        with pytest.raises(ProblemsFound, match=r"no host of the name .* is known"):
             await find(name, 53)
