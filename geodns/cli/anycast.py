@@ -376,7 +376,8 @@ def atlas(
 def _finding(count: int, sites: discs.Sites) -> str:
     vantage_points = daemon.counted(count, "probe")
     if not sites.is_proof:
-        return f"not shown to be anycast: one place could have answered {vantage_points}, which does not make it unicast"
+        seen = "one probe alone shows nothing" if count == 1 else f"any two discs of {vantage_points} meet"
+        return f"not shown to be anycast: {seen}, which does not make it unicast"
     return f"anycast, at {len(sites.disjoint)} sites or more: so many discs of {vantage_points} do not meet"
 
 

@@ -330,6 +330,22 @@ def test_discs_that_do_not_meet_are_a_proof(run: Run, measured: tuple[Path, Path
     assert "does not make it unicast" in told[1]["finding"]
 
 
+@pytest.mark.parametrize(
+    ("probes", "finding"),
+    [
+        (1, "not shown to be anycast: one probe alone shows nothing, which does not make it unicast"),
+        (5, "not shown to be anycast: any two discs of 4 probes meet, which does not make it unicast"),
+    ],
+)
+def test_no_proof_says_what_was_seen(run: Run, measured: tuple[Path, Path], probes: int, finding: str) -> None:
+    """Discs of which any two meet need not have one place in common, so nothing is said of one; replies of half a globe do not count."""
+    results, places = measured
+    results.write_text(json.dumps(pinged([CITIES[1]], "192.0.2.1")[:probes]))
+    told = run("anycast", "atlas", results, "--probes", places)
+
+    assert (0, f"192.0.2.1: {finding}") == (told.code, told.out.splitlines()[0])
+
+
 def test_sites_are_drawn_on_a_map(run: Run, measured: tuple[Path, Path]) -> None:
     """The map has a row for ten degrees and a column for five, probes and sites where they are."""
     results, probes = measured
