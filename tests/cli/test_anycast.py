@@ -338,7 +338,7 @@ def test_discs_that_do_not_meet_are_a_proof(run: Run, measured: tuple[Path, Path
     ],
 )
 def test_no_proof_says_what_was_seen(run: Run, measured: tuple[Path, Path], probes: int, finding: str) -> None:
-    """Discs of which any two meet need not have one place in common, so nothing is said of one; replies of half a globe do not count."""
+    """Discs of which any two meet need not have one place in common, so nothing is said of one."""
     results, places = measured
     results.write_text(json.dumps(pinged([CITIES[1]], "192.0.2.1")[:probes]))
     told = run("anycast", "atlas", results, "--probes", places)

@@ -260,6 +260,14 @@ def test_the_date_is_the_first_one_in_a_comment(tmp_path: Path, text: str, expec
     assert [expected] == [entry.as_of for entry in read_list(written(tmp_path, text))[0]]
 
 
+def test_a_date_in_the_name_of_a_list_goes_before_one_in_a_comment(tmp_path: Path) -> None:
+    """As it does with snapshots and egress maps: whoever fetched the list named it so."""
+    path = tmp_path / "anycatch-v4-2026-11-02.txt"
+    path.write_text("# 2026-10-31\n1.1.1.0/24\n")
+
+    assert ["2026-11-02"] == [entry.as_of for entry in read(path)[0]]
+
+
 def test_same_prefix_is_kept_once_and_overlaps_are_kept(tmp_path: Path) -> None:
     """Duplicates collapse onto the first; a prefix inside another stays."""
     assert kept(tmp_path, "1.1.0.0/16\n1.1.1.0/24\n1.1.0.0/16\n1.1.1.1\n1.1.1.1/32\n") == [
