@@ -197,6 +197,7 @@ def _identification_json(found: anycast.Identification) -> dict[str, object]:
         "finding": found.finding,
         "ports": found.ports,
         "rounds": found.rounds,
+        "ports_answered": found.ports_answered,
         "ports_changed": found.ports_changed,
         "unanswered": found.unanswered,
         "instances": [

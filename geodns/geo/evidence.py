@@ -292,12 +292,13 @@ def _built(database: Database) -> str:
 
 def identities(names: Sequence[str], ports: int, source: str, as_of: str) -> Evidence:
     """Evidence of the instances that answered over so many source ports; `names` are distinct, none where none was told."""
+    over = f"{ports} source port{'s' * (ports != 1)}"
     if len(names) > 1:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        observed = f"{len(names)} instances over {ports} source ports: {shown}"
+        observed = f"{len(names)} instances over {over}: {shown}"
         caveat = "several instances are not necessarily at several places: one site may have many"
         return Evidence(Signal.IDENTITY, observed, source, as_of, Claim.INSTANCES, Strength.STRONG, caveat)
-    observed = f"one instance over {ports} source ports: {names[0]}" if names else "no instance tells its name"
+    observed = f"one instance over {over}: {names[0]}" if names else "no instance tells its name"
     caveat = "from one place the same instance of an anycast address usually answers"
     return Evidence(Signal.IDENTITY, observed, source, as_of, Claim.NOTHING, Strength.WEAK, caveat)
 

@@ -54,7 +54,7 @@ async def probe(address: str, look: Look, location: Location, database: str) -> 
         fastest = identified.milliseconds
         if fastest is not None:
             names = identified.identities
-            found.append(evidence.identities(names, identified.ports, source, as_of))
+            found.append(evidence.identities(names, identified.ports_answered, source, as_of))
         else:
             found.append(evidence.unanswered(", ".join(identified.silences), source, as_of))
     source = f"DNS exchange with port {look.port}"
