@@ -95,11 +95,17 @@ def _probed(
     async def all_of_them() -> list[list[evidence.Evidence]]:
         asking = replace(look, resolver=await anycast.find(resolver, 53)) if resolver else look
         return [
-            await anycast.probe(str(ip_address(address)), asking, *evidence.place_to_test(place, known))
+            await anycast.probe(_sent_to(address), asking, *evidence.place_to_test(place, known))
             for address, place in zip(addresses, places, strict=True)
         ]
 
     return _waited_for("looking", all_of_them())
+
+
+def _sent_to(text: str) -> str:
+    """The address that packets have: what is mapped into IPv6 is sent as IPv4 (RFC 4291 §2.5.5.2)."""
+    address = ip_address(text)
+    return str((address.ipv4_mapped if address.version == 6 else None) or address)
 
 
 def _tell(classified: evidence.Classified) -> None:

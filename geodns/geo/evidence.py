@@ -319,7 +319,7 @@ def round_trip(milliseconds: float, here: Spot | None, location: Location, datab
     observed = f"{milliseconds:.1f} ms: what answered is within {reach:,.0f} km of here"
     point = _point(location)
     if here is None or point is None:
-        caveat = "where here is was not told" if here is None else "no database has a location to compare with"
+        caveat = "nobody told where this machine is" if here is None else "no database has a location to compare with"
         return Evidence(Signal.ROUND_TRIP, observed, source, as_of, Claim.NOTHING, Strength.WEAK, caveat)
     spot, exact = point
     away = distance(here, spot)

@@ -104,6 +104,19 @@ def test_a_probe_adds_what_is_seen(run: Run) -> None:
     assert ("several instances", "strong") == (told["evidence"][1]["supports"], told["evidence"][1]["strength"])
 
 
+def test_ipv4_mapped_into_ipv6_is_looked_at_as_ipv4(run: Run) -> None:
+    """Its packets are IPv4, and so are its path and its reverse name; nobody told where this machine is."""
+    with instances(AMS) as port:
+        options = ("--port", port, "--ports", 2, "--resolver", f"127.0.0.1:{port}", "--timeout", 0.5)
+        (told,) = run("anycast", "classify", "::ffff:127.0.0.1", "--probe", *options, "--json").json
+    found = {item["signal"]: item for item in told["evidence"]}
+
+    assert "::ffff:127.0.0.1" == told["address"]
+    assert f"NSID and CHAOS names from 127.0.0.1:{port}" == found["instance identity"]["source"]
+    assert "1 is 127.0.0.1 in" in found["path"]["observed"] or "not possible here" in found["path"]["observed"]
+    assert "nobody told where this machine is" == found["round trip"]["caveat"]
+
+
 def test_a_round_trip_shows_a_location_impossible(run: Run, tmp_path: Path) -> None:
     """What answers at once cannot be where a database places it, half the globe away; that is a hint, no more."""
     mmdb.write(
