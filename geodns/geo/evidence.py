@@ -174,7 +174,7 @@ def classify(address: str, place: Place, known: Known, live: Sequence[Evidence] 
         *sure,
         *map(_from_hint, fitting),
         *_from_blocks(place, known.networks),
-        *_from_locations(found, verdict),
+        *_from_locations(found, is_anycast=any(_shows_anycast(item) for item in sure)),
     ]
     named = [prefix.operator for prefix in covering if prefix.operator] + [hint.operator for hint in fitting]
     return Classified(address, verdict, named[0] if named else "", tuple(evidence))
@@ -271,11 +271,16 @@ def _from_blocks(place: Place, networks: Sequence[tuple[Network, Location]]) -> 
             yield Evidence(Signal.SPECIAL, f"{network} is {what}", source, "", Claim.NOTHING, Strength.WEAK, caveat)
 
 
-def _from_locations(found: Sequence[tuple[Database, Location]], verdict: Verdict) -> Iterator[Evidence]:
-    if verdict in (Verdict.UNKNOWN, Verdict.HINTED):
-        caveat = "a database has one place for an anycast address too"
-    else:
+def _shows_anycast(item: Evidence) -> bool:
+    """Whether it is more than a hint; that several instances answer shows nothing about places."""
+    return item.supports is Claim.ANYCAST and item.strength is not Strength.WEAK
+
+
+def _from_locations(found: Sequence[tuple[Database, Location]], *, is_anycast: bool) -> Iterator[Evidence]:
+    if is_anycast:
         caveat = "means nothing: an anycast address has no one place"
+    else:
+        caveat = "a database has one place for an anycast address too"
     for database, location in found:
         known = {name: value for name, value in location.known().items() if name in PLACE_ATTRIBUTES or name == "asn"}
         if known:

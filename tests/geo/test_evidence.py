@@ -145,6 +145,17 @@ def test_a_location_is_shown_and_shows_nothing(listed: list[str], says: str) -> 
     assert item.caveat.startswith(says)
 
 
+def test_several_instances_leave_a_location_as_it_is() -> None:
+    """They may be behind one load balancer: only who says that the address is anycast takes the meaning from its place."""
+    places: Places = {"203.0.113.0/24": {"country": "AU"}}
+    measured = judged("203.0.113.7", known(places), [SEVERAL])
+    listed = judged("203.0.113.7", known(places, listed=[entry("203.0.113.0/24")]), [SEVERAL])
+
+    assert (Verdict.MEASURED, Verdict.MEASURED) == (measured.verdict, listed.verdict)
+    assert "a database has one place for an anycast address too" == measured.evidence[-1].caveat
+    assert "means nothing: an anycast address has no one place" == listed.evidence[-1].caveat
+
+
 def test_an_as_number_is_a_hint() -> None:
     """A network that announces a lot of anycast points to it and shows nothing."""
     found = judged("203.0.113.7", known({}, {"203.0.113.0/24": {"asn": 13335}}))
