@@ -47,6 +47,7 @@ class Signal(StrEnum):
     LIST = "list"
     FLAG = "database flag"
     LOCATION = "database location"
+    AS_NUMBER = "AS number"
     CONFIG = "network of the config"
     SPECIAL = "special-purpose block"
     NETWORK = "known network"
@@ -282,10 +283,14 @@ def _from_locations(found: Sequence[tuple[Database, Location]], *, is_anycast: b
     else:
         caveat = "a database has one place for an anycast address too"
     for database, location in found:
-        known = {name: value for name, value in location.known().items() if name in PLACE_ATTRIBUTES or name == "asn"}
+        known = {name: value for name, value in location.known().items() if name in PLACE_ATTRIBUTES}
         if known:
             observed = ", ".join(f"{name} {value}" for name, value in known.items())
             yield Evidence(Signal.LOCATION, observed, database.name, _built(database), Claim.NOTHING, Strength.WEAK, caveat)
+        if location.asn is not None:
+            owner = "tells who announces the address, not from how many places"
+            observed = f"AS{location.asn}"
+            yield Evidence(Signal.AS_NUMBER, observed, database.name, _built(database), Claim.NOTHING, Strength.WEAK, owner)
 
 
 def _built(database: Database) -> str:

@@ -156,6 +156,14 @@ def test_several_instances_leave_a_location_as_it_is() -> None:
     assert "means nothing: an anycast address has no one place" == listed.evidence[-1].caveat
 
 
+def test_an_as_number_is_no_place() -> None:
+    """It is told by itself, with what it does not tell."""
+    item = judged("203.0.113.7", known({"203.0.113.0/24": {"asn": 64500}})).evidence[-1]
+
+    assert (Signal.AS_NUMBER, "AS64500", Claim.NOTHING) == (item.signal, item.observed, item.supports)
+    assert "tells who announces the address, not from how many places" == item.caveat
+
+
 def test_an_as_number_is_a_hint() -> None:
     """A network that announces a lot of anycast points to it and shows nothing."""
     found = judged("203.0.113.7", known({}, {"203.0.113.0/24": {"asn": 13335}}))
