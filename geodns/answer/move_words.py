@@ -10,6 +10,9 @@ from geodns.answer.moves import Move, Parts, Shift, Told
 from geodns.geo.countries import CONTINENTS, countries
 from geodns.wire import Name, RRset, to_text
 
+PLACELESS = "those alone whose place is not known"
+"""Who moves where no part of the address space does."""
+
 _SHOWN_SHIFTS = 5
 _SHOWN_PREFIXES = 4
 _SHOWN_AREAS = 8
@@ -47,11 +50,11 @@ def by_text(shift: Shift) -> str:
 
 def lines(move: Move) -> Iterator[str]:
     """A move in words: who it is first, then what they get instead."""
-    yield f"{question_text(move.name, move.rdtype)}: another answer for {parts_text(move.parts)}"
+    yield f"{question_text(move.name, move.rdtype)}: another answer for {_whom(move)}"
     for shift in move.shifts[:_SHOWN_SHIFTS]:
         before, after = (_answer_text(move, told) for told in (shift.before, shift.after))
-        who = "" if len(move.shifts) == 1 else f" ({parts_text(shift.parts)})"
-        unplaced = "" if not shift.placeless else ", also where no place is known"
+        who = "" if len(move.shifts) == 1 else f" ({_of_shift(shift)})"
+        unplaced = ", also where no place is known" if shift.placeless and shift.parts != Parts() else ""
         yield f"  {by_text(shift)}: {before} → {after}{who}{unplaced}"
         if shift.prefixes:
             left = len(shift.prefixes) > _SHOWN_PREFIXES or shift.ranges_left
@@ -64,6 +67,22 @@ def lines(move: Move) -> Iterator[str]:
         told = ", ".join(f"{_area_text(area)} {_area_parts(parts)}" for area, parts in most[:_SHOWN_AREAS])
         more = f", and {len(most) - _SHOWN_AREAS} more" if len(most) > _SHOWN_AREAS else ""
         yield f"  by country: {told}{more}"
+
+
+def _whom(move: Move) -> str:
+    """Who gets another answer, in all."""
+    told = [parts_text(move.parts)] if move.parts != Parts() else []
+    if not told and any(shift.placeless for shift in move.shifts):
+        told = [PLACELESS]
+    if move.resolvers != Parts():
+        told.append(f"resolvers in egress maps ({parts_text(move.resolvers)})")
+    return ", and for ".join(told)
+
+
+def _of_shift(shift: Shift) -> str:
+    if shift.resolvers:
+        return f"resolvers in egress maps: {parts_text(shift.parts)}"
+    return parts_text(shift.parts) if shift.parts != Parts() else PLACELESS
 
 
 def _answer_text(move: Move, told: Told) -> str:
@@ -101,6 +120,7 @@ def as_json(move: Move) -> dict[str, Any]:
         "name": to_text(move.name),
         "type": type_text(move.rdtype),
         **parts_json(move.parts),
+        "resolvers": parts_json(move.resolvers),
         "shifts": [_shift_json(move, shift) for shift in move.shifts],
         "areas": [{"area": area, **parts_json(parts)} for area, parts in move.areas.items()],
     }
@@ -114,6 +134,7 @@ def _shift_json(move: Move, shift: Shift) -> dict[str, Any]:
         "after": rdata_texts(move, shift.after),
         **parts_json(shift.parts),
         "placeless": shift.placeless,
+        "resolvers": shift.resolvers,
         "prefixes": list(map(str, shift.prefixes)),
         "ranges_left": shift.ranges_left,
     }

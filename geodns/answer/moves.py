@@ -1,6 +1,7 @@
 """Owns what a new snapshot answers otherwise, and for which part of address space; refuses to know files, and the time it takes.
 
-Every client is taken to ask itself, every endpoint to be up; a name has its own records: an alias is compared, not followed.
+A client counts where its own address is, which it asks from or its resolver tells; a resolver in an egress map, which tells none,
+where that map has it. Every endpoint is taken to be up; a name has its own records: an alias is compared, not followed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from geodns.answer.ladder import LADDER, Rung
 from geodns.answer.pools import ALL_UNKNOWN, Bands, Roll, WhenAllDown
 from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import Steered
@@ -23,6 +26,7 @@ from geodns.zone import Node
 
 _ADDRESSES = (Type.A, Type.AAAA)
 _EVERYWHERE: Joint = {(UNCUT, UNCUT): 1.0}
+_OWN_PLACE = (Rung.ECS, Rung.RESOLVER)
 
 Question = tuple[Name, Name, int]
 """Origin of a zone, owner, type."""
@@ -61,7 +65,8 @@ class Shift:
     """Clients of one question who get another answer: how much of the address space whose place is known they are.
 
     `placeless` tells whether addresses without a usable place are among them. `prefixes` are where they are, those of the largest
-    ranges; so many `ranges_left` are not among them. Networks that a hash deals out are not listed.
+    ranges; so many `ranges_left` are not among them. Networks that a hash deals out are not listed. `resolvers` tells whether
+    these are resolvers that an egress map places, before or after: `parts` are then of the addresses of which that is so.
     """
 
     before: Told
@@ -70,6 +75,7 @@ class Shift:
     placeless: bool
     prefixes: tuple[Network, ...] = ()
     ranges_left: int = 0
+    resolvers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ class Move:
     """A question that some clients, or all, are answered otherwise.
 
     Parts are of the address space whose place is known before or after; special, anycast and unlocated addresses are nobody's
-    place. `areas` says by country, as AREAS names it, which part of its own space moves.
+    place. `areas` says by country, as AREAS names it, which part of its own space moves. `resolvers` is the part of what egress
+    maps place.
     """
 
     name: Name
@@ -85,6 +92,20 @@ class Move:
     parts: Parts
     shifts: tuple[Shift, ...]
     areas: Mapping[str, Parts]
+    resolvers: Parts = Parts()
+
+
+class _Row(NamedTuple):
+    """What cuts laid over each other make of some addresses: outcomes before and after, the area, and of each side's egress map
+    its outcome and whether a network of the operator goes before it."""
+
+    old: int
+    new: int
+    area: int = UNCUT
+    old_mapped: int = UNCUT
+    new_mapped: int = UNCUT
+    old_named: int = UNCUT
+    new_named: int = UNCUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +113,39 @@ class _View:
     """How one snapshot answers one question.
 
     `kinds[0]` is for clients of whom no place is known; outcome FALLBACK + n of the partition gets `kinds[n]`. Where a hash deals
-    networks out, `buckets` has what each bucket gets.
+    networks out, `buckets` has what each bucket gets. `ladder` has the rungs that are asked.
     """
 
     partition: Partition | None
     kinds: tuple[Told, ...]
     buckets: tuple[Told, ...] = ()
+    ladder: tuple[Rung, ...] = LADDER
 
     def ways(self, outcome: int) -> Iterable[tuple[Told, float]]:
         """What clients of an outcome get, and which part of them."""
         if self.buckets:
             return [(told, count / len(self.buckets)) for told, count in Counter(self.buckets).items()]
-        if outcome < FALLBACK and self.partition and self.partition.instance is not None:
-            outcome = self.partition.instance  # whoever has no place of its own is taken to be near this instance
         return ((self.kinds[max(outcome - FALLBACK, 0)], 1.0),)
+
+    def of_client(self, own: int) -> int:
+        """The outcome that decides for a client whose address has one of its own."""
+        for rung in self.ladder if self.partition else ():
+            if rung in _OWN_PLACE and own >= FALLBACK:
+                return own
+            if rung is Rung.INSTANCE and self.partition and self.partition.instance is not None:
+                return self.partition.instance
+        return FALLBACK
+
+    def of_resolver(self, own: int, mapped: int, named: int) -> tuple[int, bool]:
+        """The outcome that decides for a resolver that tells no client subnet, and whether it is that of an egress map."""
+        for rung in self.ladder if self.partition else ():
+            if rung is Rung.EGRESS and named <= 0 and mapped >= FALLBACK:
+                return mapped, True
+            if own >= FALLBACK and (rung is Rung.RESOLVER or (rung is Rung.EGRESS and named > 0)):
+                return own, False
+            if rung is Rung.INSTANCE and self.partition and self.partition.instance is not None:
+                return self.partition.instance, False
+        return FALLBACK, False
 
 
 class _Views:
@@ -113,6 +153,7 @@ class _Views:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.zones = snapshot.zones
+        self.ladder = snapshot.ladder
         self._pools = snapshot.pools
         self._of_pool: dict[tuple[str, int, Told], _View] = {}
 
@@ -146,11 +187,11 @@ class _Views:
         node = zone.contents.nodes[owner]
         steered = self._pool(node, rdtype)
         if steered is None:
-            return _plain(zone, node, rdtype)
+            return replace(_plain(zone, node, rdtype), ladder=self.ladder)
         falls = steered.pool.when_all_down is WhenAllDown.FALLBACK
         key = (steered.pool.name, rdtype, _plain(zone, node, rdtype).kinds[0] if falls else _NOTHING)
         if key not in self._of_pool:
-            self._of_pool[key] = _pooled(steered, *key[1:])
+            self._of_pool[key] = replace(_pooled(steered, *key[1:]), ladder=self.ladder)
         return self._of_pool[key]
 
     def is_pooled(self, question: Question) -> bool:
@@ -203,16 +244,26 @@ def _pooled(steered: Steered, rdtype: int, plain: Told) -> _View:
     return _View(steered.partition, kinds)
 
 
+_Key = tuple[Told, Told, bool]
+"""What some get before and after, and whether these are resolvers that an egress map places."""
+
+
 @dataclass(slots=True)
 class _Tally:
     """What becomes of the clients of one question, while it is counted."""
 
-    parts: dict[tuple[Told, Told], Parts] = field(default_factory=dict)
-    placeless: set[tuple[Told, Told]] = field(default_factory=set)
-    rows: dict[tuple[Told, Told], set[tuple[int, ...]]] = field(default_factory=dict)
+    parts: dict[_Key, Parts] = field(default_factory=dict)
+    placeless: set[_Key] = field(default_factory=set)
+    rows: dict[_Key, set[_Row]] = field(default_factory=dict)
     located: Parts = Parts()
+    mapped: Parts = Parts()
     areas: dict[str, Parts] = field(default_factory=dict)
     moved: dict[str, Parts] = field(default_factory=dict)
+
+    def moves(self, key: _Key, row: _Row) -> None:
+        """Note that addresses of a row move so."""
+        self.rows.setdefault(key, set()).add(row)
+        self.parts.setdefault(key, Parts())
 
 
 class Comparison:
@@ -224,10 +275,11 @@ class Comparison:
 
     def __init__(self, old: Snapshot, new: Snapshot, areas: Partition | None = None, shown: int = 0) -> None:
         self._old, self._new = _Views(old), _Views(new)
+        self._same_ladder = old.ladder == new.ladder
         self._areas = areas
         self._shown = shown
-        self._alignments: dict[tuple[Version, int, int], Alignment] = {}
-        self._joints: dict[tuple[int, int], Joint] = {}
+        self._alignments: dict[tuple[Version, tuple[int, ...]], Alignment] = {}
+        self._joints: dict[tuple[int, ...], Joint] = {}
         self._alike: dict[tuple[int, int], bool] = {}
         self._pooled: dict[tuple[int, int], Move | None] = {}
 
@@ -275,17 +327,20 @@ class Comparison:
         tally = _Tally()
         for version in VERSIONS:
             for row, size in self._joint(version, old.partition, new.partition).items():
-                _count(tally, version, row, size, _pairs(old, new, row[0], row[1]))
+                _count(tally, version, _Row(*row), size, old, new)
         if not tally.parts:
             return None
         where = self._where(tally, old, new)
         shifts = [
-            Shift(*key, _divided(parts, tally.located), key in tally.placeless, *where[key]) for key, parts in tally.parts.items()
+            Shift(
+                *key[:2], _divided(parts, tally.mapped if key[2] else tally.located), key in tally.placeless, *where[key], key[2]
+            )
+            for key, parts in tally.parts.items()
         ]
-        shifts.sort(key=lambda shift: -shift.parts.ipv4 - shift.parts.ipv6)
+        shifts.sort(key=lambda shift: (shift.resolvers, -shift.parts.ipv4 - shift.parts.ipv6))
         areas = {area: _divided(tally.moved[area], tally.areas[area]) for area in sorted(tally.moved)}
-        whole = Parts(sum(shift.parts.ipv4 for shift in shifts), sum(shift.parts.ipv6 for shift in shifts))
-        return Move(question[1], question[2], whole, tuple(shifts), areas)
+        whole, resolvers = (_sum(shift.parts for shift in shifts if shift.resolvers is which) for which in (False, True))
+        return Move(question[1], question[2], whole, tuple(shifts), areas, resolvers)
 
     def _untouched(self, old: Tailored | None, new: Tailored | None) -> bool:
         """Whether the same variants answer the same clients: so it is with nearly all names, so it is asked first."""
@@ -293,26 +348,42 @@ class Comparison:
             return False
         return self._same(old.partition, new.partition)
 
-    def _where(self, tally: _Tally, old: _View, new: _View) -> dict[tuple[Told, Told], Found]:
+    def _where(self, tally: _Tally, old: _View, new: _View) -> dict[_Key, Found]:
         """Where the clients of each shift are, if that is wanted; what a hash deals out is everywhere."""
-        where: dict[tuple[Told, Told], Found] = dict.fromkeys(tally.parts, ((), 0))
-        cut = old.partition or new.partition
-        if not self._shown or old.buckets or new.buckets or cut is None:
+        where: dict[_Key, Found] = dict.fromkeys(tally.parts, ((), 0))
+        if not self._shown or old.buckets or new.buckets or (old.partition or new.partition) is None:
             return where
-        groups = {row: number for number, key in enumerate(where) for row in tally.rows[key]}
-        for version in VERSIONS:
-            outcomes = self._outcomes(version, old.partition, new.partition)
-            alignment = self._alignment(version, old.partition, new.partition)
-            for key, (prefixes, left) in zip(where, alignment.where(outcomes, groups, self._shown), strict=True):
-                where[key] = (*where[key][0], *prefixes), where[key][1] + left
+        for resolvers in (False, True):
+            keys = [key for key in where if key[2] is resolvers]
+            groups = {tuple(row): number for number, key in enumerate(keys) for row in tally.rows[key]}
+            for version in VERSIONS if keys else ():
+                for key, (prefixes, left) in zip(keys, self._found_at(version, old, new, groups), strict=True):
+                    where[key] = (*where[key][0], *prefixes), where[key][1] + left
         return where
+
+    def _found_at(self, version: Version, old: _View, new: _View, groups: Mapping[tuple[int, ...], int]) -> list[Found]:
+        outcomes = self._outcomes(version, old.partition, new.partition)
+        width = len(outcomes)
+        alignment = self._alignment(version, old.partition, new.partition)
+        return alignment.where(outcomes, {row[:width]: number for row, number in groups.items()}, self._shown)
 
     def _same(self, old: Partition | None, new: Partition | None) -> bool:
         """Whether two partitions give every address the same outcome; it may be so where this says no."""
-        if old is None or new is None or old.instance != new.instance:
+        if old is None or new is None:
             return old is new
-        pairs: tuple[tuple[FamilyCells, FamilyCells], ...] = ((old.ipv4, new.ipv4), (old.ipv6, new.ipv6))
-        return all(self._cut_alike(one.prefixes, other.prefixes) and one.outcomes == other.outcomes for one, other in pairs)
+        if not self._same_ladder or old.instance != new.instance or (old.egress is None) != (new.egress is None):
+            return False
+        if old.egress and (not self._same(old.egress, new.egress) or not self._named_alike(old, new)):
+            return False
+        return self._cells_alike(old.ipv4, new.ipv4) and self._cells_alike(old.ipv6, new.ipv6)
+
+    def _named_alike(self, old: Partition, new: Partition) -> bool:
+        if old.named is None or new.named is None:
+            return old.named is new.named
+        return all(self._cells_alike(one, other) for one, other in zip(old.named, new.named, strict=True))
+
+    def _cells_alike(self, one: FamilyCells, other: FamilyCells) -> bool:
+        return self._cut_alike(one.prefixes, other.prefixes) and one.outcomes == other.outcomes
 
     def _cut_alike(self, one: Prefixes, other: Prefixes) -> bool:
         key = id(one), id(other)
@@ -323,23 +394,33 @@ class Comparison:
     def _joint(self, version: Version, old: Partition | None, new: Partition | None) -> Joint:
         if old is None and new is None:
             return _EVERYWHERE
-        key = (id(_cells(version, old)), id(_cells(version, new)))
+        key = tuple(map(id, self._cuts(version, old, new)))
         if key not in self._joints:
             self._joints[key] = self._alignment(version, old, new).joint(self._outcomes(version, old, new))
         return self._joints[key]
 
     def _outcomes(self, version: Version, old: Partition | None, new: Partition | None) -> list[array[int] | None]:
-        cells = [_cells(version, each) for each in self._cuts(old, new)]
-        return [each.outcomes if each else None for each in cells]
+        return [each.outcomes if each else None for each in self._cuts(version, old, new)]
 
-    def _cuts(self, old: Partition | None, new: Partition | None) -> tuple[Partition | None, ...]:
-        return (old, new, self._areas) if self._areas else (old, new)
+    def _cuts(self, version: Version, old: Partition | None, new: Partition | None) -> list[FamilyCells | None]:
+        """What is laid over each other, in the order of a row; the end of a row is left out where nobody has an egress map."""
+        cuts = [_cells(version, each) for each in (old, new, self._areas)]
+        sides = old, new
+        if not any(each and each.egress for each in sides):
+            return cuts
+        return [
+            *cuts,
+            *(_cells(version, each.egress) if each else None for each in sides),
+            *(each.named[version == 6] if each and each.egress and each.named else None for each in sides),
+        ]
 
     def _alignment(self, version: Version, old: Partition | None, new: Partition | None) -> Alignment:
-        tables = [each.prefixes if each else None for each in (_cells(version, cut) for cut in self._cuts(old, new))]
-        if tables[0] and tables[1] and self._cut_alike(tables[0], tables[1]):
-            tables[1] = tables[0]
-        key = version, id(tables[0]), id(tables[1])
+        tables = [each.prefixes if each else None for each in self._cuts(version, old, new)]
+        for one, other in ((0, 1), (3, 4), (5, 6)):
+            before, after = (tables[at] if at < len(tables) else None for at in (one, other))
+            if before and after and self._cut_alike(before, after):
+                tables[other] = before
+        key = version, tuple(map(id, tables))
         if key not in self._alignments:
             self._alignments[key] = Alignment(version, tables)
         return self._alignments[key]
@@ -352,34 +433,48 @@ def _cells(version: Version, partition: Partition | None) -> FamilyCells | None:
 
 
 def _pairs(old: _View, new: _View, before: int, after: int) -> Iterable[tuple[tuple[Told, Told], float]]:
-    """What clients with these outcomes get before and after, and which part of them."""
+    """What those for whom these outcomes decide get before and after, and which part of them."""
     if old.buckets and new.buckets:  # the same network is in the same bucket
         dealt = Counter(zip(old.buckets, new.buckets, strict=True))
         return [(key, count / len(old.buckets)) for key, count in dealt.items()]
     return [((one, other), much * many) for one, much in old.ways(before) for other, many in new.ways(after)]
 
 
-def _count(
-    tally: _Tally, version: Version, row: tuple[int, ...], size: float, pairs: Iterable[tuple[tuple[Told, Told], float]]
-) -> None:
-    """Add clients with the same outcomes; IPv4 inside IPv6 is counted where it is looked up."""
+def _count(tally: _Tally, version: Version, row: _Row, size: float, old: _View, new: _View) -> None:
+    """Add clients with the same outcomes, and resolvers; IPv4 inside IPv6 is counted where it is looked up."""
     if State.EMBEDDED in row[:2]:
         return
     located = max(row[:2]) >= FALLBACK or max(row[:2]) == UNCUT
-    area = _area(row[2]) if len(row) > 2 and row[2] >= FALLBACK else None
+    area = _area(row.area) if row.area >= FALLBACK else None
     if located:
         tally.located = tally.located.with_more(version, size)
     if area is not None:
         tally.areas[area] = tally.areas.get(area, Parts()).with_more(version, size)
-    for key, part in pairs:
-        if key[0].rdatas == key[1].rdatas:
+    for (one, other), part in _pairs(old, new, old.of_client(row.old), new.of_client(row.new)):
+        if one.rdatas == other.rdatas:
             continue
-        tally.rows.setdefault(key, set()).add(row)
-        tally.parts[key] = tally.parts.get(key, Parts()).with_more(version, size * part if located else 0.0)
+        key = one, other, False
+        tally.moves(key, row)
+        tally.parts[key] = tally.parts[key].with_more(version, size * part if located else 0.0)
         if not located:
             tally.placeless.add(key)
         if area is not None:
             tally.moved[area] = tally.moved.get(area, Parts()).with_more(version, size * part)
+    _count_resolvers(tally, version, row, size, old, new)
+
+
+def _count_resolvers(tally: _Tally, version: Version, row: _Row, size: float, old: _View, new: _View) -> None:
+    """Add those whom an egress map places, before or after."""
+    before, was_mapped = old.of_resolver(row.old, row.old_mapped, row.old_named)
+    after, is_mapped = new.of_resolver(row.new, row.new_mapped, row.new_named)
+    if not (was_mapped or is_mapped):
+        return
+    tally.mapped = tally.mapped.with_more(version, size)
+    for (one, other), part in _pairs(old, new, before, after):
+        if one.rdatas != other.rdatas:
+            key = one, other, True
+            tally.moves(key, row)
+            tally.parts[key] = tally.parts[key].with_more(version, size * part)
 
 
 def _area(outcome: int) -> str:
@@ -388,3 +483,8 @@ def _area(outcome: int) -> str:
 
 def _divided(some: Parts, whole: Parts) -> Parts:
     return Parts(some.ipv4 / whole.ipv4 if whole.ipv4 else 0.0, some.ipv6 / whole.ipv6 if whole.ipv6 else 0.0)
+
+
+def _sum(many: Iterable[Parts]) -> Parts:
+    listed = list(many)
+    return Parts(sum((each.ipv4 for each in listed), 0.0), sum((each.ipv6 for each in listed), 0.0))

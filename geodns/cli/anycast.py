@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -23,7 +24,6 @@ from geodns.geo import discs, evidence, pings
 from geodns.geo.countries import countries
 from geodns.geo.nearness import Spot
 from geodns.ops import anycast
-from geodns.ops import config as configuration
 from geodns.problem import Problem, ProblemsFound, errors
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.command()(catchment)
 
 PortOption = Annotated[int, typer.Option(min=1, max=65535, help="Port on which DNS is asked.")]
+ServerPortOption = Annotated[int, typer.Option(min=1, max=65535, help="Port of a server that is given without one.")]
 PortsOption = Annotated[int, typer.Option(min=1, max=500, help="Source ports to ask from.")]
 TimeoutOption = Annotated[float, typer.Option(min=0.05, max=60, help="Seconds to wait for each reply.")]
 
@@ -63,17 +64,19 @@ def classify(
     ports: PortsOption = 16,
     timeout: TimeoutOption = 2.0,
     here: Annotated[str, typer.Option(metavar="LAT,LON", help="Where this machine is, to judge round trips by.")] = "",
-    resolver: Annotated[str, typer.Option(help="Who is asked for reverse names, address[:port]; else the system's.")] = "",
+    resolver: Annotated[
+        str, typer.Option(metavar="ADDRESS[:PORT]", help="Who is asked for reverse names; else the system's.")
+    ] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether addresses are anycast: evidence with source, date, strength and caveat, and a verdict, never "unicast"."""
     places = [place_of(text) for text in addresses]
-    look = _look(port, ports, timeout, here, resolver)
+    look = _look(port, ports, timeout, here)
     atlas = atlas_of(config_path(config))
     known = _known(atlas)
     try:
-        live = _probed(addresses, places, known, look) if probe else [[] for _ in addresses]
+        live = _probed(addresses, places, known, look, resolver) if probe else [[] for _ in addresses]
         found = [evidence.classify(*each[:2], known, each[2]) for each in zip(addresses, places, live, strict=True)]
     except geo.BadDatabase as error:
         refuse([daemon.unusable(error)])
@@ -85,17 +88,24 @@ def classify(
 
 
 def _probed(
-    addresses: Sequence[str], places: Sequence[geo.Place], known: evidence.Known, look: anycast.Look
+    addresses: Sequence[str], places: Sequence[geo.Place], known: evidence.Known, look: anycast.Look, resolver: str
 ) -> list[list[evidence.Evidence]]:
     """What is seen of each address, one after the other: they are not to disturb each other's round trips."""
 
     async def all_of_them() -> list[list[evidence.Evidence]]:
+        asking = replace(look, resolver=await anycast.find(resolver, 53)) if resolver else look
         return [
-            await anycast.probe(str(ip_address(address)), look, *evidence.place_to_test(place, known))
+            await anycast.probe(_sent_to(address), asking, *evidence.place_to_test(place, known))
             for address, place in zip(addresses, places, strict=True)
         ]
 
     return _waited_for("looking", all_of_them())
+
+
+def _sent_to(text: str) -> str:
+    """The address that packets have: what is mapped into IPv6 is sent as IPv4 (RFC 4291 §2.5.5.2)."""
+    address = ip_address(text)
+    return str((address.ipv4_mapped if address.version == 6 else None) or address)
 
 
 def _tell(classified: evidence.Classified) -> None:
@@ -111,7 +121,7 @@ def _tell(classified: evidence.Classified) -> None:
             say(f"  {'':<8}but: {item.caveat}")
 
 
-def _look(port: int, ports: int, timeout: float, here: str, resolver: str) -> anycast.Look:
+def _look(port: int, ports: int, timeout: float, here: str) -> anycast.Look:
     spot = None
     if here:
         try:
@@ -121,21 +131,7 @@ def _look(port: int, ports: int, timeout: float, here: str, resolver: str) -> an
         if not (abs(latitude) <= 90 and abs(longitude) <= 180):
             usage(f"{here!r} is off the globe: latitude is up to 90, longitude up to 180 degrees")
         spot = Spot(latitude, longitude)
-    return anycast.Look(port, ports, timeout, spot, _resolver(resolver), datetime.now(tz=UTC).date())
-
-
-def _resolver(text: str) -> anycast.Server | None:
-    if not text:
-        return None
-    try:
-        return anycast.Server(str(ip_address(text)), 53)
-    except ValueError:
-        pass
-    try:
-        listen = configuration.parse_listen(text)
-    except configuration.BadListen as error:
-        usage(f"{error}; write an address, or 192.0.2.1:53")
-    return anycast.Server(listen.host, listen.port)
+    return anycast.Look(port, ports, timeout, spot, None, datetime.now(tz=UTC).date())
 
 
 def _known(atlas: geo.Atlas) -> evidence.Known:
@@ -148,6 +144,8 @@ def _waited_for(what: str, work: Coroutine[Any, Any, Result]) -> Result:
     try:
         with turning:
             return asyncio.run(work)
+    except anycast.BadServer as error:
+        usage(str(error))
     except ProblemsFound as found:
         refuse(found.problems)
 
@@ -157,8 +155,8 @@ def _waited_for(what: str, work: Coroutine[Any, Any, Result]) -> Result:
 
 @app.command()
 def identify(
-    server: Annotated[str, typer.Argument(help="Address or host name of a DNS server.")],
-    port: PortOption = 53,
+    server: Annotated[str, typer.Argument(metavar="SERVER[:PORT]", help="A DNS server, by its address or host name.")],
+    port: ServerPortOption = 53,
     ports: PortsOption = 16,
     seconds: Annotated[float, typer.Option(min=0, max=3600, help="Seconds for which to ask again, once a second.")] = 2.0,
     timeout: TimeoutOption = 2.0,
@@ -205,6 +203,7 @@ def _identification_json(found: anycast.Identification) -> dict[str, object]:
         "finding": found.finding,
         "ports": found.ports,
         "rounds": found.rounds,
+        "ports_answered": found.ports_answered,
         "ports_changed": found.ports_changed,
         "unanswered": found.unanswered,
         "instances": [
@@ -229,8 +228,8 @@ def _identification_json(found: anycast.Identification) -> dict[str, object]:
 @app.command()
 def sweep(
     name: Annotated[str, typer.Argument(help="Name to ask for.")],
-    server: Annotated[str, typer.Option(help="Address or host name of a server that is authoritative for it.")],
-    port: PortOption = 53,
+    server: Annotated[str, typer.Option(metavar="ADDRESS[:PORT]", help="A server that is authoritative for it.")],
+    port: ServerPortOption = 53,
     rdtype: Annotated[AddressType, typer.Option("--type", help="Record type to ask for.")] = AddressType.A,
     subnet: Annotated[
         list[str] | None, typer.Option(help="Client network to ask for instead of the 32 countries'; repeat it.")
@@ -245,17 +244,25 @@ def sweep(
     try:
         subnets = [_subnet(atlas, text) for text in subnet] if subnet else list(evidence.client_prefixes())
 
-        async def asked() -> list[anycast.Answer]:
+        async def asked() -> tuple[anycast.Server, list[anycast.Answer]]:
             found = await anycast.find(server, port)
-            return await anycast.sweep(found, owner, rdtype.value, [network for _, network in subnets], timeout)
+            return found, await anycast.sweep(found, owner, rdtype.value, [network for _, network in subnets], timeout)
 
-        answers = _waited_for("asking", asked())
-        if not any(answer.data for answer in answers) and all(answer.failure for answer in answers):
-            failures = ", ".join(sorted({answer.failure for answer in answers}))
-            refuse([Problem("", 0, f"{server} has no answer for {owner} {rdtype}: {failures}", "ask a server that has the name")])
+        found, answers = _waited_for("asking", asked())
+        if all(answer.failure for answer in answers):
+            refuse([_unanswered(found, f"{owner} {rdtype}", answers)])
         _tell_sweep(owner, rdtype.value, [country for country, _ in subnets], answers, _known(atlas), as_json=as_json)
     except geo.BadDatabase as error:
         refuse([daemon.unusable(error)])
+
+
+def _unanswered(server: anycast.Server, question: str, answers: Sequence[anycast.Answer]) -> Problem:
+    """What is wrong where nobody gets an answer: with the server, or with what it was asked."""
+    failures = ", ".join(sorted({answer.failure for answer in answers}))
+    if all(answer.is_silent for answer in answers):
+        remedy = "check address and port, or give it more time with --timeout"
+        return Problem("", 0, f"{server} does not answer: {failures}", remedy)
+    return Problem("", 0, f"{server} has no answer for {question}: {failures}", "ask a server that has the name")
 
 
 def _tell_sweep(
@@ -266,7 +273,10 @@ def _tell_sweep(
     trusted = (evidence.Verdict.DESIGNATED, evidence.Verdict.LISTED)
     listed = {found.address for found in classified if found.verdict in trusted}
     steering, reason = evidence.steering(
-        {answer.subnet: answer.data for answer in answers}, listed, tailored=any(answer.scope for answer in answers)
+        {answer.subnet: answer.data for answer in answers},
+        listed,
+        tailored=any(answer.scope for answer in answers),
+        echoes=any(answer.scope is not None for answer in answers),
     )
     if as_json:
         rows = zip(labels, answers, strict=True)
@@ -373,7 +383,8 @@ def atlas(
 def _finding(count: int, sites: discs.Sites) -> str:
     vantage_points = daemon.counted(count, "probe")
     if not sites.is_proof:
-        return f"not shown to be anycast: one place could have answered {vantage_points}, which does not make it unicast"
+        seen = "one probe alone shows nothing" if count == 1 else f"any two discs of {vantage_points} meet"
+        return f"not shown to be anycast: {seen}, which does not make it unicast"
     return f"anycast, at {len(sites.disjoint)} sites or more: so many discs of {vantage_points} do not meet"
 
 

@@ -28,7 +28,8 @@ def diff(
 ) -> None:
     """Tell which clients get another answer from NEW than from OLD: by name, prefix, part of address space and country.
 
-    Everybody is taken to ask from an own address and every endpoint to be up. Exit code: 0 for the same, 3 for a difference.
+    Clients count where their own address is, resolvers of an egress map where that has them; every endpoint is taken to be up.
+    Exit code: 0 for the same, 3 for a difference.
     """
     names = [_owner(text) for text in name]
     problems: list[Problem] = []

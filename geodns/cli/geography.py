@@ -54,7 +54,8 @@ def lookup(
             say(f"  {attribute:<12}{'yes' if value is True else value}   [{found.sources.get(attribute, 'anycast list')}]")
         if resolver:
             say(f"  as a sender: {resolver.why}")
-            say(f"    so queries from here without a usable client subnet count as from {resolver.location}")
+            if resolver.state is geo.State.LOCATED:
+                say(f"    so queries from here without a usable client subnet count as from {resolver.location}")
     if atlas.databases == (geo.embedded(),):
         typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
 

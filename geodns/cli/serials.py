@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -79,6 +78,8 @@ def serials(
     names = _zones(zones, config)
     try:
         told = asyncio.run(_asked(server, port, names, timeout))
+    except anycast.BadServer as error:
+        usage(str(error))
     except ProblemsFound as found:
         refuse(found.problems)
     compared = [Compared(name, [each for each in told if each.zone == name]) for name in names]
@@ -122,19 +123,4 @@ def _zones(named: Sequence[str] | None, config: Path | None) -> list[str]:
 
 
 async def _asked(servers: Sequence[str], port: int, zones: Sequence[str], timeout: float) -> list[anycast.Serial]:
-    return await anycast.serials([await _server(text, port) for text in dict.fromkeys(servers)], zones, timeout)
-
-
-async def _server(text: str, port: int) -> anycast.Server:
-    """An address, an address with port, or a host with or without one; raises ProblemsFound for a host that is not known."""
-    try:
-        return anycast.Server(str(ip_address(text)), port)
-    except ValueError:
-        pass
-    try:
-        listen = configuration.parse_listen(text)
-    except configuration.BadListen:
-        host, colon, number = text.rpartition(":")
-        named = colon and number.isascii() and number.isdecimal() and 0 < int(number) < 1 << 16
-        return await (anycast.find(host, int(number)) if named else anycast.find(text, port))
-    return anycast.Server(listen.host, listen.port)
+    return await anycast.serials([await anycast.find(text, port) for text in dict.fromkeys(servers)], zones, timeout)

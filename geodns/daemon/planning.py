@@ -15,7 +15,7 @@ from geodns import wire
 from geodns.answer import move_words
 from geodns.answer.moves import Comparison, Move, Parts, Question
 from geodns.daemon.loading import Loaded, counted
-from geodns.geo import Database
+from geodns.geo import Database, Location, Network
 from geodns.geo.weights import AREAS
 from geodns.ops.config import Config, Pool
 from geodns.problem import Problem
@@ -79,6 +79,8 @@ class RuleMoves:
     parts: Parts
 
     def __str__(self) -> str:
+        if self.parts == Parts():
+            return f"{self.rule}: {counted(self.questions, 'answer')}, {move_words.PLACELESS}"
         most = "" if self.questions == 1 else "up to "
         return f"{self.rule}: {counted(self.questions, 'answer')}, {most}{move_words.parts_text(self.parts)}"
 
@@ -106,20 +108,23 @@ class Plan:
     pools: tuple[str, ...]
     settings: tuple[str, ...]
     databases: tuple[str, ...]
+    lists: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changes but maybe the age of databases."""
+        """Whether nothing changes but maybe databases, lists and maps of which nobody's answer depends."""
         zones = self.zones_added or self.zones_removed or self.zones
         return not (zones or self.moves or self.only_old or self.only_new or self.pools or self.settings)
 
     @property
     def rules(self) -> tuple[RuleMoves, ...]:
-        """Moves by the rule that names the clients, those that move most first."""
+        """Moves of clients by the rule that names them, those that move most first."""
         found: dict[str, dict[tuple[wire.Name, int], Parts]] = {}
         for move in self.moves:
             for shift in move.shifts:
+                if shift.resolvers:
+                    continue  # their parts are of something else
                 of_rule = found.setdefault(move_words.by_text(shift), {})
                 sum_ = of_rule.get((move.name, move.rdtype), Parts())
                 of_rule[move.name, move.rdtype] = Parts(sum_.ipv4 + shift.parts.ipv4, sum_.ipv6 + shift.parts.ipv6)
@@ -141,6 +146,7 @@ class Plan:
             "pools": list(self.pools),
             "settings": list(self.settings),
             "databases": list(self.databases),
+            "lists": list(self.lists),
             "refusals": [str(problem) for problem in self.problems],
         }
 
@@ -153,6 +159,7 @@ class Plan:
             *_some("pools", (f"pool {each}" for each in self.pools)),
             *_some("settings", (f"setting {each}: changes" for each in self.settings)),
             *_some("databases", (f"database {each}" for each in self.databases)),
+            *_some("lists", self.lists),
             *_some("names", (f"{move_words.question_text(*each[1:])}: only old" for each in self.only_old)),
             *_some("names", (f"{move_words.question_text(*each[1:])}: only new" for each in self.only_new)),
             *_some("names", ("\n".join(move_words.lines(move)) for move in self.moves), _SHOWN_MOVES),
@@ -215,6 +222,7 @@ class _Planner:
             pools=tuple(_pools(config.pools, other.pools)),
             settings=tuple(_settings(self._old, self._new)),
             databases=tuple(_databases(_by_path(self._old), _by_path(self._new))),
+            lists=tuple(_lists(self._old, self._new)),
             problems=tuple(self._refusals(zones)),
         )
 
@@ -225,7 +233,7 @@ class _Planner:
         questions = self._common({origin: owners[origin] for origin in self._both()})
         moves, compared = self._moves(sorted(questions, key=_canonical))
         gone, come = self._lone(owners)
-        return Plan((), (), (), tuple(moves), compared, len(questions), tuple(gone), tuple(come), (), (), (), ())
+        return Plan((), (), (), tuple(moves), compared, len(questions), tuple(gone), tuple(come), (), (), (), (), ())
 
     def _both(self) -> list[wire.Name]:
         """The zones that are served before and after."""
@@ -347,6 +355,42 @@ def _databases(old: Mapping[str, Database], new: Mapping[str, Database]) -> Iter
     for path in old:
         if path in new and old[path].built != new[path].built:
             yield f"{path}: built {_day(old[path].built)} → {_day(new[path].built)}"
+
+
+_Prefixes = Mapping[Network, Location]
+
+
+def _lists(old: Loaded, new: Loaded) -> Iterator[str]:
+    """The lists of anycast prefixes and the egress maps that say something else, by what the configuration calls them."""
+    listed, relisted = ({text: _listed(side, text) for text in side.config.geo.anycast} for side in (old, new))
+    yield from _differing("anycast list", listed, relisted)
+    mapped, remapped = ({text: _mapped(side, text) for text in side.config.geo.egress} for side in (old, new))
+    yield from _differing("egress map", mapped, remapped)
+
+
+def _differing(word: str, old: Mapping[str, _Prefixes], new: Mapping[str, _Prefixes]) -> Iterator[str]:
+    yield from (f"{word} {path}: is asked" for path in new if path not in old)
+    yield from (f"{word} {path}: is asked no more" for path in old if path not in new)
+    for path, before in old.items():
+        after = new.get(path, before)
+        counts = (
+            (len(after.keys() - before.keys()), "is there", "are there"),
+            (len(before.keys() - after.keys()), "is there no more", "are there no more"),
+            (sum(before[each] != after[each] for each in before.keys() & after.keys()), "is elsewhere", "are elsewhere"),
+        )
+        told = [f"{counted(count, 'prefix')} {one if count == 1 else many}" for count, one, many in counts if count]
+        if told:
+            yield f"{word} {path}: {', '.join(told)}"
+
+
+def _listed(loaded: Loaded, text: str) -> dict[Network, Location]:
+    source = str(loaded.config.path(text))
+    return {prefix.network: Location() for prefix in loaded.snapshot.atlas.anycast if prefix.source == source}
+
+
+def _mapped(loaded: Loaded, text: str) -> dict[Network, Location]:
+    source = str(loaded.config.path(text))
+    return {prefix.network: prefix.location for prefix in loaded.snapshot.atlas.egress if prefix.source == source}
 
 
 def _day(built: int | None) -> str:

@@ -121,7 +121,7 @@ def _read_snapshots(named: Path, paths: Sequence[Path], *, keep_rest: bool) -> t
     for path in paths:
         prefixes, found = read_list(path, keep_rest=keep_rest)
         problems += found
-        as_of = date_in_name(path) or next((prefix.as_of for prefix in prefixes), "")
+        as_of = next((prefix.as_of for prefix in prefixes), "") or date_in_name(path)
         snapshots.append(_Snapshot(path, as_of, tuple(prefixes)))
         if not as_of and not errors(found):
             remedy = "put one into it, such as anycatch-v4-2026-11-01.txt: what is told of a prefix comes from the newest"
@@ -183,7 +183,7 @@ def _sorted_out(name: str, lines: list[str], severity: Severity) -> tuple[list[A
     kept: dict[IPv4Network | IPv6Network, AnycastPrefix] = {}
     bad: list[Problem] = []
     skipped = 0
-    as_of = date_of(lines)
+    as_of = date_in_name(Path(name)) or date_of(lines)
     for number, cells, columns in _rows(lines):
         try:
             network, operator, evidence = _entry(cells, columns)

@@ -173,11 +173,15 @@ class Atlas:
         return [(*each, count) for each, count in Counter((prefix.source, prefix.as_of) for prefix in self.egress).items()]
 
     def locate_egress(self, place: Place) -> Located | None:
-        """Where the resolver is that asks from an address, None if no map says so; its AS number may be a database's."""
+        """Where the resolver is that asks from an address, None if no map has it; its AS number may be a database's."""
         number, length = self._egress.find(place)
-        if not number or not self.egress[number - 1].location.known():
+        if not number:
             return None
         prefix = self.egress[number - 1]
+        whence = f"[{prefix.source}:{prefix.line}, {prefix.as_of}]"
+        if not prefix.location.known():
+            why = f"{prefix.network} has no place in the egress map {whence}"
+            return Located(Location(), prefix_around(place, length), State.NOT_LOCATED, why)
         location = _with_continent(prefix.location)
         sources = dict.fromkeys(location.known(), f"egress map ({prefix.source})")
         for database in self.databases:
@@ -186,7 +190,7 @@ class Atlas:
                 location, length = replace(location, asn=found.asn), max(length, network.prefixlen)
                 sources["asn"] = database.name
         location = _with_point(location, sources)
-        why = f"{prefix.network} is the egress of a resolver [{prefix.source}:{prefix.line}, {prefix.as_of}]"
+        why = f"{prefix.network} is the egress of a resolver {whence}"
         return Located(location, prefix_around(place, length), State.LOCATED, why, sources)
 
     def locate(self, place: Place) -> Located:

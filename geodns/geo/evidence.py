@@ -47,6 +47,7 @@ class Signal(StrEnum):
     LIST = "list"
     FLAG = "database flag"
     LOCATION = "database location"
+    AS_NUMBER = "AS number"
     CONFIG = "network of the config"
     SPECIAL = "special-purpose block"
     NETWORK = "known network"
@@ -174,7 +175,7 @@ def classify(address: str, place: Place, known: Known, live: Sequence[Evidence] 
         *sure,
         *map(_from_hint, fitting),
         *_from_blocks(place, known.networks),
-        *_from_locations(found, verdict),
+        *_from_locations(found, is_anycast=any(_shows_anycast(item) for item in sure)),
     ]
     named = [prefix.operator for prefix in covering if prefix.operator] + [hint.operator for hint in fitting]
     return Classified(address, verdict, named[0] if named else "", tuple(evidence))
@@ -271,16 +272,25 @@ def _from_blocks(place: Place, networks: Sequence[tuple[Network, Location]]) -> 
             yield Evidence(Signal.SPECIAL, f"{network} is {what}", source, "", Claim.NOTHING, Strength.WEAK, caveat)
 
 
-def _from_locations(found: Sequence[tuple[Database, Location]], verdict: Verdict) -> Iterator[Evidence]:
-    if verdict in (Verdict.UNKNOWN, Verdict.HINTED):
-        caveat = "a database has one place for an anycast address too"
-    else:
+def _shows_anycast(item: Evidence) -> bool:
+    """Whether it is more than a hint; that several instances answer shows nothing about places."""
+    return item.supports is Claim.ANYCAST and item.strength is not Strength.WEAK
+
+
+def _from_locations(found: Sequence[tuple[Database, Location]], *, is_anycast: bool) -> Iterator[Evidence]:
+    if is_anycast:
         caveat = "means nothing: an anycast address has no one place"
+    else:
+        caveat = "a database has one place for an anycast address too"
     for database, location in found:
-        known = {name: value for name, value in location.known().items() if name in PLACE_ATTRIBUTES or name == "asn"}
+        known = {name: value for name, value in location.known().items() if name in PLACE_ATTRIBUTES}
         if known:
             observed = ", ".join(f"{name} {value}" for name, value in known.items())
             yield Evidence(Signal.LOCATION, observed, database.name, _built(database), Claim.NOTHING, Strength.WEAK, caveat)
+        if location.asn is not None:
+            owner = "tells who announces the address, not from how many places"
+            observed = f"AS{location.asn}"
+            yield Evidence(Signal.AS_NUMBER, observed, database.name, _built(database), Claim.NOTHING, Strength.WEAK, owner)
 
 
 def _built(database: Database) -> str:
@@ -292,12 +302,13 @@ def _built(database: Database) -> str:
 
 def identities(names: Sequence[str], ports: int, source: str, as_of: str) -> Evidence:
     """Evidence of the instances that answered over so many source ports; `names` are distinct, none where none was told."""
+    over = f"{ports} source port{'s' * (ports != 1)}"
     if len(names) > 1:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        observed = f"{len(names)} instances over {ports} source ports: {shown}"
+        observed = f"{len(names)} instances over {over}: {shown}"
         caveat = "several instances are not necessarily at several places: one site may have many"
         return Evidence(Signal.IDENTITY, observed, source, as_of, Claim.INSTANCES, Strength.STRONG, caveat)
-    observed = f"one instance over {ports} source ports: {names[0]}" if names else "no instance tells its name"
+    observed = f"one instance over {over}: {names[0]}" if names else "no instance tells its name"
     caveat = "from one place the same instance of an anycast address usually answers"
     return Evidence(Signal.IDENTITY, observed, source, as_of, Claim.NOTHING, Strength.WEAK, caveat)
 
@@ -318,7 +329,7 @@ def round_trip(milliseconds: float, here: Spot | None, location: Location, datab
     observed = f"{milliseconds:.1f} ms: what answered is within {reach:,.0f} km of here"
     point = _point(location)
     if here is None or point is None:
-        caveat = "where here is was not told" if here is None else "no database has a location to compare with"
+        caveat = "nobody told where this machine is" if here is None else "no database has a location to compare with"
         return Evidence(Signal.ROUND_TRIP, observed, source, as_of, Claim.NOTHING, Strength.WEAK, caveat)
     spot, exact = point
     away = distance(here, spot)
@@ -374,17 +385,34 @@ class Steering(StrEnum):
     NEITHER = "neither"
 
 
-def steering(answers: Mapping[str, Collection[str]], listed: Collection[str], *, tailored: bool) -> tuple[Steering, str]:
+def steering(
+    answers: Mapping[str, Collection[str]], listed: Collection[str], *, tailored: bool, echoes: bool
+) -> tuple[Steering, str]:
     """Judge answers by client, and why; `listed` are those of the answers that are known to be anycast addresses.
 
     Answers differ: DNS steering. The same and all listed: anycast. Differ and all listed: regional anycast. Else neither.
     `tailored` is whether the server itself says of some answer that it depends on the client; where it does not, answers that
-    differ vary by themselves.
+    differ vary by themselves. `echoes` is whether it looks at client subnets at all: if not, it may go by who asks, which nobody
+    sees from one place.
     """
-    distinct = {frozenset(answer) for answer in answers.values() if answer}
+    verdict, reason = _steering({frozenset(answer) for answer in answers.values() if answer}, listed, tailored=tailored)
+    told = [reason]
+    if not any(answers.values()):
+        return verdict, reason
+    if empty := sum(not answer for answer in answers.values()):
+        told.append(f"{empty} of {len(answers)} client subnets had no answer")
+    if not echoes:
+        told.append("the server looks at no client subnet: if it goes by who asks, that is not seen from here")
+    return verdict, "; ".join(told)
+
+
+def _steering(distinct: Collection[frozenset[str]], listed: Collection[str], *, tailored: bool) -> tuple[Steering, str]:
     every = frozenset[str]().union(*distinct)
     if not every:
         return Steering.NEITHER, "there was no answer to compare"
+    aliases = [answer for answer in every if answer.endswith(".")]
+    if len(every) == len(aliases) == 1:
+        return Steering.NEITHER, f"one alias for everyone; how {aliases[0]} steers, its own server can tell"
     all_listed = every <= set(listed)
     if len(distinct) > 1 and tailored and all_listed:
         return Steering.REGIONAL_ANYCAST, f"{len(distinct)} different answers, and each address in them is known to be anycast"

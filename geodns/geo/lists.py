@@ -55,10 +55,10 @@ def network_of(text: str) -> IPv4Network | IPv6Network:
         network = ip_network(text, strict=False)
     except ValueError:
         raise BadLine(f"{shown(text)} is no prefix", "write one like 192.0.2.0/24 or 2001:db8::/32") from None
-    if ip_address(text.partition("/")[0]) != network.network_address:
-        raise BadLine(f"{text} has bits set beyond its prefix length", f"write {network}")
     if network.prefixlen < (shortest := _SHORTEST[network.version]):
         raise BadLine(f"{network} is shorter than /{shortest}", "list the prefixes that are meant, each by itself")
+    if ip_address(text.partition("/")[0]) != network.network_address:
+        raise BadLine(f"{text} has bits set beyond its prefix length", f"write {network}")
     return network
 
 

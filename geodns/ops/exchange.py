@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from time import perf_counter
 
 import asyncio_dgram
@@ -22,6 +23,8 @@ NSID = 3  # RFC 5001
 CLIENT_SUBNET = 8  # RFC 7871
 _PAYLOAD = 1232  # octets, RFC 9715
 _LOOK = 0.05  # s: how soon a refusal is noticed, which the stream keeps to itself while one waits for a datagram
+_SERVER = re.compile(r"(\[(?P<ipv6>[^\]]+)\]|(?P<host>[^][:\s]+))(:(?P<port>.*))?")
+_FORMS = "write 192.0.2.1, 192.0.2.1:53, [2001:db8::1]:53, or a host name in place of the address"
 # What dnslib raises on hostile octets: it recurses on chains of pointers, and unpacks before it looks.
 _UNREADABLE = (DNSError, ValueError, IndexError, KeyError, RecursionError, struct.error)
 
@@ -55,12 +58,47 @@ class Silent:
 Reply = Answered | Silent
 
 
-async def find(name: str, port: int) -> Server:
-    """The server that a name or an address means, by the system's own order; `ProblemsFound` if it means none."""
+class BadServer(ValueError):
+    """A text that is written as no server is."""
+
+
+def named(text: str, port: int) -> tuple[str, int]:
+    """Host and port of a server as users write it: an address or a host name, behind it a port, or else this one.
+
+    An IPv6 address with a port stands in brackets (RFC 5952 §6), and may without one. Raises BadServer.
+    """
+    if _is_ip(text):
+        return text, port
+    parts = _SERVER.fullmatch(text)
+    if parts is None or (parts["ipv6"] and not (_is_ip(parts["ipv6"]) and ":" in parts["ipv6"])):
+        raise BadServer(f"'{text}' is no server: {_FORMS}")
+    number = parts["port"]
+    if number is not None and not (re.fullmatch("[0-9]{1,5}", number) and 0 < int(number) < 1 << 16):
+        raise BadServer(f"'{text}' does not end in a port from 1 to 65535: {_FORMS}")
+    return parts["ipv6"] or parts["host"], port if number is None else int(number)
+
+
+def _is_ip(text: str) -> bool:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_DGRAM)
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def find(text: str, port: int) -> Server:
+    """The server that a text means, as `named` reads it and by the system's own order.
+
+    Raises BadServer for what is written as no server is, and ProblemsFound for a host that is not known.
+    """
+    host, port = named(text, port)
+    if _is_ip(host):
+        return Server(str(ip_address(host)), port)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
-        raise ProblemsFound([Problem("", 0, f"'{name}' is no address, and no host of that name is known")]) from None
+        remedy = "correct the name, or give an address"
+        raise ProblemsFound([Problem("", 0, f"no host of the name '{host}' is known", remedy)]) from None
     return Server(str(found[0][4][0]), port)
 
 

@@ -128,6 +128,27 @@ def test_a_german_network_is_judged(fastest: float, here: str | None, site: str,
     assert Finding(verdict, sentence) == found
 
 
+STUDIED = {
+    "Google to .nl: 100 ms, repaired 10": (100.0, 10.0, Verdict.POLARISED),
+    "Microsoft to .nl: 90 ms, repaired 20": (90.0, 20.0, Verdict.POLARISED),
+    "200 ms more than need be at the site next door": (210.0, 10.0, Verdict.DETOUR),
+    "100 ms more than need be at the site next door": (110.0, 10.0, Verdict.DETOUR),
+}
+"""What Moura et al. (PAM 2022) found: the round trip, the one after the repair, and what it was. Who is polarised is drawn across
+an ocean, from New York to Frankfurt."""
+
+
+@pytest.mark.parametrize("case", STUDIED)
+def test_the_cases_of_the_study_are_found(case: str) -> None:
+    """Before the repair each is a problem of its kind; after it none is one."""
+    before, after, verdict = STUDIED[case]
+    client = Whereabouts(SPOTS["nyc"], EXACT)
+    here = SPOTS["fra"] if verdict is Verdict.POLARISED else SPOTS["nyc"]
+
+    assert verdict is find(trips(before), client, here, "nyc", client.to(SPOTS["nyc"])).verdict
+    assert Verdict.WELL is find(trips(after), client, SPOTS["nyc"], "nyc", client.to(SPOTS["nyc"])).verdict
+
+
 SPOT = st.builds(Spot, st.floats(-90, 90), st.floats(-180, 180))
 MILLISECONDS = st.floats(0.01, 600)
 

@@ -84,6 +84,7 @@ def test_a_move_for_programs() -> None:
         "ipv4": 0.05,
         "ipv6": 0.0,
         "placeless": True,
+        "resolvers": False,
         "prefixes": ["78.0.0.0/16"],
         "ranges_left": 7,
     } == told["shifts"][1]

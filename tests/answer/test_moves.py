@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import Client, Endpoint, Pool, PoolAddress, Snapshot, Steering, WhenAllDown, judge, move_words
+from geodns.answer import LADDER, Client, Endpoint, Pool, PoolAddress, Rung, Snapshot, Steering, WhenAllDown, judge, move_words
+from geodns.answer.authoritative import Judgement
 from geodns.answer.moves import Comparison, Move, Parts, Question
 from geodns.geo import Spot
 from geodns.geo.weights import AREAS
 from geodns.wire import Query, Type, from_text, question_of, to_text
-from tests.support.random_worlds import WORLDS, World
+from tests.support.random_worlds import LADDERED, WORLDS, World
 from tests.support.world import Places, place, snapshot_of
 
 HEAD = "$TTL 300\n@ SOA ns host 1 2 3 4 60\n@ NS ns\nns A 192.0.2.53\n"
@@ -42,19 +43,38 @@ def moved(old: Snapshot, new: Snapshot, name: str = "www", rdtype: int = Type.A)
     return move
 
 
-def answers(snapshot: Snapshot, asked: Question, address: str) -> set[bytes]:
-    """What a client at an address is answered, by the server's own judgement."""
+def judged(snapshot: Snapshot, asked: Question, address: str) -> Judgement:
+    """How a sender at an address is judged that tells no client subnet, by the server's own judgement."""
     _, name, rdtype = asked
     query = Query(
         0, 0, recursion_desired=False, question=question_of(name, rdtype), name=name, rdtype=rdtype, rdclass=1, edns=None
     )
-    return {rdata for rrset in judge(snapshot, query, Client(place(address))).response.answer for rdata in rrset.rdatas}
+    return judge(snapshot, query, Client(place(address)))
 
 
-@given(WORLDS, WORLDS, st.booleans())
-@settings(max_examples=10, deadline=None)
+def answers(judgement: Judgement) -> set[bytes]:
+    """What is answered."""
+    return {rdata for rrset in judgement.response.answer for rdata in rrset.rdatas}
+
+
+def without_maps(snapshot: Snapshot) -> Snapshot:
+    """The same server, asked by clients whose own place counts: there, as a client subnet or as a sender, and on no map."""
+    own = (Rung.RESOLVER if rung is Rung.ECS else rung for rung in snapshot.ladder if rung is not Rung.EGRESS)
+    return replace(snapshot, ladder=tuple(dict.fromkeys(own)))
+
+
+def is_mapped(judgement: Judgement) -> bool:
+    """Whether an egress map has decided."""
+    return any(selection.climb.rung is Rung.EGRESS for selection in judgement.selections)
+
+
+@given(WORLDS | LADDERED, WORLDS | LADDERED, st.booleans())
+@settings(max_examples=20, deadline=None)
 def test_who_moves_is_who_is_answered_otherwise(old: World, new: World, same_rules: bool) -> None:
-    """At edges of both worlds a client is in the prefixes of a shift exactly if its answer differs, and it is that shift's."""
+    """At edges of both worlds an address is in the prefixes of a shift exactly if its answer differs, and it is that shift's.
+
+    So it is for clients, whose own address counts, and apart from these for resolvers that an egress map places.
+    """
     if same_rules:
         new = replace(new, selectors=old.selectors)
     comparison = Comparison(old.snapshot, new.snapshot, None, 100_000)
@@ -63,15 +83,17 @@ def test_who_moves_is_who_is_answered_otherwise(old: World, new: World, same_rul
         if asked[1] == from_text("*.wild.example."):
             continue
         move = comparison.move(asked)
-        shifts = [(shift, shift.prefixes) for shift in move.shifts] if move else []
         for text in edges:
             address = ip_address(text)
             if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.sixtofour or text.startswith("64:ff9b:")):
                 continue  # looked up as IPv4, and there it is asked
-            found = [shift for shift, prefixes in shifts if any(address in prefix for prefix in prefixes)]
-            before, after = answers(old.snapshot, asked, text), answers(new.snapshot, asked, text)
-            assert ([(before, after)] if before != after else []) == [
-                (set(shift.before.rdatas), set(shift.after.rdatas)) for shift in found
+            found = [shift for shift in (move.shifts if move else ()) if any(address in prefix for prefix in shift.prefixes)]
+            clients = [judged(without_maps(each.snapshot), asked, text) for each in (old, new)]
+            resolvers = [judged(each.snapshot, asked, text) for each in (old, new)]
+            wanted = [(*map(answers, clients), False)]
+            wanted += [(*map(answers, resolvers), True)] if any(map(is_mapped, resolvers)) else []
+            assert [each for each in wanted if each[0] != each[1]] == [
+                (set(shift.before.rdatas), set(shift.after.rdatas), shift.resolvers) for shift in found
             ]
 
 
@@ -123,6 +145,62 @@ def test_a_plain_record_moves_everyone() -> None:
     move = moved(world("www 60 A 192.0.2.1\n"), world("www 60 A 192.0.2.2\n"))
 
     assert (Parts(1.0, 1.0), 1, ()) == (move.parts, len(move.shifts), move.shifts[0].prefixes)
+
+
+def mapped(egress: Places, ladder: tuple[Rung, ...] = LADDER, networks: Places | None = None, at: str = "") -> Snapshot:
+    """Europe and Asia, rules for Europe, a map of resolvers' egress, and the country of an instance of anycast."""
+    return snapshot_of(
+        {"example.": HEAD + GEO},
+        databases=(EUROPE, ASIA),
+        egress=egress,
+        ladder=ladder,
+        networks=networks or {},
+        instance={"country": at} if at else {},
+    )
+
+
+def test_a_resolver_that_the_map_puts_elsewhere_moves() -> None:
+    """The networks of the map count by themselves, for what they are part of is not the address space of clients."""
+    old = mapped({"133.1.0.0/24": {"country": "DE"}, "133.2.0.0/24": {"country": "DE"}})
+    new = mapped({"133.1.0.0/24": {"country": "JP"}, "133.2.0.0/24": {"country": "DE"}})
+    move = moved(old, new)
+
+    assert (Parts(), Parts(0.5, 0.0), {}) == (move.parts, move.resolvers, move.areas)
+    assert [("continent:EU", "", True, ("133.1.0.0/24",))] == [
+        (shift.before.by, shift.after.by, shift.resolvers, tuple(map(str, shift.prefixes))) for shift in move.shifts
+    ]
+    assert "www.example. A: another answer for resolvers in egress maps (50.0 % of IPv4, 0 % of IPv6)" == next(
+        move_words.lines(move)
+    )
+
+
+def test_a_map_that_says_nothing_new_moves_nobody() -> None:
+    """A resolver that a map puts where databases had it, and one that its operator's network holds whatever a map says."""
+    plain = world(GEO)
+    same, own = {"77.1.0.0/16": {"country": "FR"}}, {"133.1.0.0/16": {"country": "FR"}}
+    networks: Places = {"133.1.0.0/16": {"country": "JP"}}
+
+    assert None is Comparison(plain, mapped(same)).move(question("www"))
+    assert None is Comparison(mapped({}, networks=networks), mapped(own, networks=networks)).move(question("www"))
+
+
+def test_a_ladder_that_asks_in_another_order_moves_resolvers() -> None:
+    """Where databases are believed before maps, or maps not asked, resolvers are where databases have them."""
+    egress: Places = {"133.1.0.0/24": {"country": "DE"}}
+    for ladder in ((Rung.ECS, Rung.RESOLVER, Rung.EGRESS), (Rung.ECS, Rung.RESOLVER)):
+        move = moved(mapped(egress), mapped(egress, ladder=ladder))
+
+        assert [("continent:EU", "", True)] == [(shift.before.by, shift.after.by, shift.resolvers) for shift in move.shifts]
+
+
+def test_an_instance_that_moves_takes_who_has_no_place_along() -> None:
+    """Its place counts for nobody else, so no part of the address space moves, and that is said."""
+    move = moved(world(GEO), mapped({}, at="DE"))
+
+    assert [("", "continent:EU", True, False)] == [
+        (shift.before.by, shift.after.by, shift.placeless, shift.resolvers) for shift in move.shifts
+    ]
+    assert "www.example. A: another answer for those alone whose place is not known" == next(move_words.lines(move))
 
 
 OTHER = "other 60 A 192.0.2.1\nother 60 GEO country:JP A 192.0.2.2\n"

@@ -12,6 +12,7 @@ from dnslib import DNSRecord
 
 from geodns.geo.nearness import Spot, distance
 from tests.cli.conftest import Run
+from tests.ops.anycast.test_serials import serving
 from tests.support import mmdb
 from tests.support.daemons import free_port
 from tests.support.instances import asked_subnet, identity, instances, tailored
@@ -103,6 +104,19 @@ def test_a_probe_adds_what_is_seen(run: Run) -> None:
     assert ("several instances", "strong") == (told["evidence"][1]["supports"], told["evidence"][1]["strength"])
 
 
+def test_ipv4_mapped_into_ipv6_is_looked_at_as_ipv4(run: Run) -> None:
+    """Its packets are IPv4, and so are its path and its reverse name; nobody told where this machine is."""
+    with instances(AMS) as port:
+        options = ("--port", port, "--ports", 2, "--resolver", f"127.0.0.1:{port}", "--timeout", 0.5)
+        (told,) = run("anycast", "classify", "::ffff:127.0.0.1", "--probe", *options, "--json").json
+    found = {item["signal"]: item for item in told["evidence"]}
+
+    assert "::ffff:127.0.0.1" == told["address"]
+    assert f"NSID and CHAOS names from 127.0.0.1:{port}" == found["instance identity"]["source"]
+    assert "1 is 127.0.0.1 in" in found["path"]["observed"] or "not possible here" in found["path"]["observed"]
+    assert "nobody told where this machine is" == found["round trip"]["caveat"]
+
+
 def test_a_round_trip_shows_a_location_impossible(run: Run, tmp_path: Path) -> None:
     """What answers at once cannot be where a database places it, half the globe away; that is a hint, no more."""
     mmdb.write(
@@ -121,10 +135,17 @@ def test_a_round_trip_shows_a_location_impossible(run: Run, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "options",
-    [("--here", "52"), ("--here", "a,b"), ("--here", "91,0"), ("--here", "nan,0"), ("--resolver", "x"), ("--ports", "0")],
+    [
+        ("--here", "52"),
+        ("--here", "a,b"),
+        ("--here", "91,0"),
+        ("--here", "nan,0"),
+        ("--probe", "--resolver", "[x]"),
+        ("--ports", "0"),
+    ],
 )
-def test_wrong_options_of_a_probe(run: Run, options: tuple[str, str]) -> None:
-    """A place off the globe, a resolver that is no address and no ports at all are wrong usage."""
+def test_wrong_options_of_a_probe(run: Run, options: tuple[str, ...]) -> None:
+    """A place off the globe, a resolver that is written as no server is and no ports at all are wrong usage."""
     told = run("anycast", "classify", "127.0.0.1", *options)
 
     assert (2, "") == (told.code, told.out)
@@ -155,7 +176,7 @@ def test_who_does_not_answer_is_a_problem(run: Run) -> None:
 
     assert [(1, ""), (1, "")] == [(told.code, told.out) for told in (closed, nobody)]
     assert "does not answer: Connection refused" in closed.err
-    assert "'no-such-host.invalid' is no address" in nobody.err
+    assert "no host of the name 'no-such-host.invalid' is known" in nobody.err
 
 
 # --- sweep ------------------------------------------------------------------------------------------------------------
@@ -232,7 +253,45 @@ def test_a_server_without_the_name_is_a_problem(run: Run) -> None:
         told = run("anycast", "sweep", "www.example.com", "--server", "127.0.0.1", "--port", port)
 
     assert (1, "") == (told.code, told.out)
-    assert "127.0.0.1 has no answer for www.example.com. A: REFUSED" in told.err
+    assert f"127.0.0.1:{port} has no answer for www.example.com. A: REFUSED (ask a server that has the name)" in told.err
+
+
+def test_a_server_that_is_silent_is_a_problem(run: Run) -> None:
+    """It is not the name that is wrong then, but the way to the server."""
+    told = run("anycast", "sweep", "www.example.com", "--server", f"127.0.0.1:{free_port()}")
+
+    assert (1, "") == (told.code, told.out)
+    assert "does not answer: Connection refused (check address and port" in told.err
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:{}", "localhost:{}"])
+def test_a_port_may_stand_behind_a_server(run: Run, server: str) -> None:
+    """Everywhere in the same way, and it goes before --port."""
+    with instances(serving("ams1", a=7)) as port:
+        written = server.format(port)
+        told = [
+            run("anycast", "identify", written, "--seconds", 0, "--port", 1),
+            run("anycast", "sweep", "a.test", "--server", written, "--port", 1),
+            run("anycast", "classify", "127.0.0.1", "--probe", "--port", port, "--resolver", written),
+            run("zone", "serials", "a.test", "--server", written, "--port", 1),
+        ]
+
+    assert f"127.0.0.1:{port}: one instance on all 16 source ports" == told[0].out.splitlines()[0]
+    assert ["a.test. A: neither", "there was no answer to compare"] == told[1].out.splitlines()[:2]
+    assert [0] * 4 == [each.code for each in told]
+
+
+@pytest.mark.parametrize("written", ["", "[::1", "127.0.0.1:0", "127.0.0.1:65536", "a b", "::1:x", "[127.0.0.1]:53"])
+def test_what_is_written_as_no_server_is_wrong_usage(run: Run, written: str) -> None:
+    """One message with the forms, and exit code 2, wherever a server is named."""
+    told = [
+        run("anycast", "identify", written),
+        run("anycast", "sweep", "a.test", "--server", written),
+        run("zone", "serials", "a.test", "--server", written),
+    ]
+
+    assert [(2, "")] * 3 == [(each.code, each.out) for each in told]
+    assert all("2001:db8::1" in each.err for each in told)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +341,22 @@ def test_discs_that_do_not_meet_are_a_proof(run: Run, measured: tuple[Path, Path
     ]
     assert {"probe 1", "probe 2", "probe 4"} == {site["vantage_point"] for site in told[0]["sites"]}
     assert "does not make it unicast" in told[1]["finding"]
+
+
+@pytest.mark.parametrize(
+    ("probes", "finding"),
+    [
+        (1, "not shown to be anycast: one probe alone shows nothing, which does not make it unicast"),
+        (5, "not shown to be anycast: any two discs of 4 probes meet, which does not make it unicast"),
+    ],
+)
+def test_no_proof_says_what_was_seen(run: Run, measured: tuple[Path, Path], probes: int, finding: str) -> None:
+    """Discs of which any two meet need not have one place in common, so nothing is said of one."""
+    results, places = measured
+    results.write_text(json.dumps(pinged([CITIES[1]], "192.0.2.1")[:probes]))
+    told = run("anycast", "atlas", results, "--probes", places)
+
+    assert (0, f"192.0.2.1: {finding}") == (told.code, told.out.splitlines()[0])
 
 
 def test_sites_are_drawn_on_a_map(run: Run, measured: tuple[Path, Path]) -> None:

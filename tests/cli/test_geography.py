@@ -83,6 +83,17 @@ def test_an_address_in_an_egress_map_is_told_as_a_sender_too(run: Run, tmp_path:
     assert ("anycast", "KR") == (found["state"], found["egress"]["location"]["country"])
 
 
+def test_an_address_that_an_egress_map_has_without_place_is_told_so(run: Run, tmp_path: Path) -> None:
+    """It is in the map, and the map says nothing: that is another thing than to be in none."""
+    (tmp_path / "egress.csv").write_text("8.8.8.0/24,KR\n8.8.4.0/24,\n")
+    config = tmp_path / "geodns.toml"
+    config.write_text('geo.egress = ["egress.csv"]\n')
+    told = run("geo", "lookup", "8.8.4.4", "--config", config)
+
+    assert "as a sender: 8.8.4.0/24 has no place in the egress map" in told.out
+    assert "count as from" not in told.out
+
+
 def test_the_configurations_networks_and_databases_are_asked(run: Run, tmp_path: Path) -> None:
     """A network of the configuration comes before a database, and both before nothing."""
     mmdb.write(tmp_path / "c.mmdb", {"192.0.2.0/24": {"country": {"iso_code": "DE"}}})

@@ -64,4 +64,4 @@ def test_wrong_usage_is_told(run: Run) -> None:
     unknown = run("zone", "serials", "a.test", "--server", "no-such-host.invalid")
 
     assert (2, 2, 1) == (nobody.code, bad.code, unknown.code)
-    assert "'no-such-host.invalid' is no address" in unknown.err
+    assert "no host of the name 'no-such-host.invalid' is known" in unknown.err

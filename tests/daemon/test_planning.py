@@ -140,6 +140,30 @@ def test_settings_and_databases_are_told(make: Make, tmp_path: Path) -> None:
     assert planning.plan(old, make(WWW, config=config)).is_empty
 
 
+def test_lists_and_maps_are_told(make: Make, tmp_path: Path) -> None:
+    """By what the configuration calls them and how many prefixes differ; what that moves is told of each name."""
+    listed, mapped = tmp_path / "anycast.txt", tmp_path / "egress.csv"
+    config = f'geo.anycast = ["{listed}"]\ngeo.egress = ["{mapped}"]\n'
+    listed.write_text("192.0.2.0/24\n198.51.100.0/24\n")
+    mapped.write_text("prefix,country\n203.0.113.0/24,DE\n198.18.0.0/24,DE\n198.18.1.0/24,DE\n")
+    old = make(WWW, config=config)
+    listed.write_text("192.0.2.0/24\n198.51.101.0/24\n198.51.102.0/24\n")
+    mapped.write_text("prefix,country\n203.0.113.0/24,JP\n198.18.0.0/24,FR\n")
+    plan = planning.plan(old, make(WWW, config=config))
+
+    assert [
+        f"anycast list {listed}: 2 prefixes are there, 1 prefix is there no more",
+        f"egress map {mapped}: 1 prefix is there no more, 2 prefixes are elsewhere",
+    ] == list(plan.lists)
+    assert [("continent:EU", "", True)] * 1 == [
+        (shift.before.by, shift.after.by, shift.resolvers) for move in plan.moves for shift in move.shifts
+    ]
+    assert () == plan.rules
+    assert [f"egress map {mapped}: is asked no more"] == list(
+        planning.plan(old, make(WWW, config=config.split("geo.egress")[0])).lists
+    )[1:]
+
+
 # --- what is too much -------------------------------------------------------------------------------------------------
 
 FORCE = "if that is meant: geodns reload --force"

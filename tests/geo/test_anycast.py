@@ -115,6 +115,8 @@ DESIGNATED = [
     "2001:1::1/128",
     "2001:1::2/128",
     "2001:1::3/128",
+    "192.52.193.0/24",
+    "2001:3::/32",
     "192.88.99.0/24",
 ]
 
@@ -256,6 +258,14 @@ def test_no_text_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, tex
 def test_the_date_is_the_first_one_in_a_comment(tmp_path: Path, text: str, expected: str) -> None:
     """A list is as old as its own comment says, and of no age if none does."""
     assert [expected] == [entry.as_of for entry in read_list(written(tmp_path, text))[0]]
+
+
+def test_a_date_in_the_name_of_a_list_goes_before_one_in_a_comment(tmp_path: Path) -> None:
+    """As it does with snapshots and egress maps: whoever fetched the list named it so."""
+    path = tmp_path / "anycatch-v4-2026-11-02.txt"
+    path.write_text("# 2026-10-31\n1.1.1.0/24\n")
+
+    assert ["2026-11-02"] == [entry.as_of for entry in read(path)[0]]
 
 
 def test_same_prefix_is_kept_once_and_overlaps_are_kept(tmp_path: Path) -> None:

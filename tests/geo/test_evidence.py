@@ -145,6 +145,25 @@ def test_a_location_is_shown_and_shows_nothing(listed: list[str], says: str) -> 
     assert item.caveat.startswith(says)
 
 
+def test_several_instances_leave_a_location_as_it_is() -> None:
+    """They may be behind one load balancer: only who says that the address is anycast takes the meaning from its place."""
+    places: Places = {"203.0.113.0/24": {"country": "AU"}}
+    measured = judged("203.0.113.7", known(places), [SEVERAL])
+    listed = judged("203.0.113.7", known(places, listed=[entry("203.0.113.0/24")]), [SEVERAL])
+
+    assert (Verdict.MEASURED, Verdict.MEASURED) == (measured.verdict, listed.verdict)
+    assert "a database has one place for an anycast address too" == measured.evidence[-1].caveat
+    assert "means nothing: an anycast address has no one place" == listed.evidence[-1].caveat
+
+
+def test_an_as_number_is_no_place() -> None:
+    """It is told by itself, with what it does not tell."""
+    item = judged("203.0.113.7", known({"203.0.113.0/24": {"asn": 64500}})).evidence[-1]
+
+    assert (Signal.AS_NUMBER, "AS64500", Claim.NOTHING) == (item.signal, item.observed, item.supports)
+    assert "tells who announces the address, not from how many places" == item.caveat
+
+
 def test_an_as_number_is_a_hint() -> None:
     """A network that announces a lot of anycast points to it and shows nothing."""
     found = judged("203.0.113.7", known({}, {"203.0.113.0/24": {"asn": 13335}}))
@@ -253,7 +272,30 @@ A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 )
 def test_how_a_name_steers(answers: list[list[str]], listed: list[str], tailored: bool, expected: Steering) -> None:
     """Differing answers are steering, equal and all listed anycast, differing and all listed regional anycast, else neither."""
-    assert expected is steering(dict(zip("abc", answers, strict=False)), listed, tailored=tailored)[0]
+    assert expected is steering(dict(zip("abc", answers, strict=False)), listed, tailored=tailored, echoes=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "echoes", "reason"),
+    [
+        ([[A], [A]], True, "one answer for everyone, and each address is known to be anycast"),
+        (
+            [[A], [A]],
+            False,
+            "one answer for everyone, and each address is known to be anycast; "
+            "the server looks at no client subnet: if it goes by who asks, that is not seen from here",
+        ),
+        (
+            [[A], [], []],
+            True,
+            "one answer for everyone, and each address is known to be anycast; 2 of 3 client subnets had no answer",
+        ),
+        ([["a.example."]] * 2, True, "one alias for everyone; how a.example. steers, its own server can tell"),
+    ],
+)
+def test_what_a_sweep_does_not_show_is_said(answers: list[list[str]], echoes: bool, reason: str) -> None:
+    """A server that looks at no client subnet, clients without answer, and an alias that leads elsewhere."""
+    assert reason == steering(dict(zip("abc", answers, strict=False)), [A], tailored=False, echoes=echoes)[1]
 
 
 # --- what is shipped --------------------------------------------------------------------------------------------------

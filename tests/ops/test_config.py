@@ -812,7 +812,7 @@ def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
         ),
         (
             "server = {anycast = true, place.country = 'DE'}\ngeo.ladder = ['instance', 'ecs', 'resolver']",
-            ["geo.ladder: ecs, resolver is never asked: rung instance always decides"],
+            ["geo.ladder: ecs, resolver are never asked: rung instance always decides"],
         ),
         ("server.place.country = 'DE'\ngeo.ladder = ['instance', 'ecs']", []),
         ("geo.ladder = ['egress', 'instance']", ["geo.ladder: asks nobody: every client gets the fallback"]),
@@ -826,6 +826,34 @@ def test_a_catchment_that_nobody_can_ask_for_is_warned_of() -> None:
 def test_a_ladder_with_a_rung_for_nothing_is_warned_of(text: str, warnings: list[str]) -> None:
     """What is prepared but never asked, and a place that hardly any rule can name."""
     assert warnings == [problem.message for problem in parse(text).warnings]
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("server.place = {continent = 'EU', country = 'DE'}", []),
+        ("geo.networks.'10.0.0.0/8' = {continent = 'eu', subdivision = 'de-he'}", []),
+        ("server.place = {continent = 'EU'}", []),
+        (
+            "server.place = {continent = 'eu', country = 'jp'}",
+            ["server.place.continent: JP is in continent AS, not EU: rules by continent go by the latter"],
+        ),
+        (
+            "geo.networks.'10.0.0.0/8' = {country = 'US', continent = 'SA'}",
+            ['geo.networks."10.0.0.0/8".continent: US is in continent NA, not SA: rules by continent go by the latter'],
+        ),
+        (
+            "geo.networks.'10.0.0.0/8' = {subdivision = 'US-CA', continent = 'SA'}",
+            ['geo.networks."10.0.0.0/8".continent: US is in continent NA, not SA: rules by continent go by the latter'],
+        ),
+    ],
+)
+def test_a_country_on_another_continent_is_warned_of(text: str, warnings: list[str]) -> None:
+    """It is no error, for publishers disagree on a few countries, and an operator may have reasons."""
+    found = parse(text).warnings
+
+    assert warnings == [problem.message for problem in found]
+    assert all(problem.line and problem.remedy for problem in found)
 
 
 def test_a_mistyped_rung_is_recognised() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from dnslib import CNAME, PTR, QTYPE, RR, TXT, A, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geodns.ops.anycast._identity import _text
 from geodns.ops.anycast._sweep import _data, _scope
-from geodns.ops.exchange import NSID, _reply_to, option, printable, question
+from geodns.ops.exchange import NSID, BadServer, _reply_to, named, option, printable, question
 from tests.support.instances import identity
 
 ASKED = question("www.example.com", "A", nsid=True)
@@ -52,6 +53,37 @@ def test_no_octets_break_the_asker(changes: list[tuple[int, int]], length: int) 
         octets[at] = value
     look_at(bytes(octets))
     look_at(bytes(octets[:length]))
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("192.0.2.1", "192.0.2.1", 53),
+        ("192.0.2.1:5300", "192.0.2.1", 5300),
+        ("2001:db8::1", "2001:db8::1", 53),
+        ("[2001:db8::1]", "2001:db8::1", 53),
+        ("[2001:db8::1]:5300", "2001:db8::1", 5300),
+        ("fe80::1%eth0", "fe80::1%eth0", 53),
+        ("[fe80::1%eth0]:5300", "fe80::1%eth0", 5300),
+        ("::1:53", "::1:53", 53),
+        ("ns1.example.com", "ns1.example.com", 53),
+        ("ns1.example.com:65535", "ns1.example.com", 65535),
+    ],
+)
+def test_servers_as_users_write_them(text: str, host: str, port: int) -> None:
+    """An address or a host name, with a port or without; what can be an IPv6 address is one."""
+    assert (host, port) == named(text, 53)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":53", "[]:53", "[2001:db8::1", "2001:db8::1]:53", "[192.0.2.1]:53", "[ns1]:53", "a:b:53", "a:", "a:0", "a:65536",
+     "a:٣", "a: 1", "a b", "192.0.2.1:53:53"],
+)  # fmt: skip
+def test_what_no_server_is_written_as(text: str) -> None:
+    """It is refused with the forms that there are."""
+    with pytest.raises(BadServer, match="2001:db8::1"):
+        named(text, 53)
 
 
 @given(st.binary(max_size=60))

@@ -5,10 +5,11 @@ from geodns.ops.anycast._path import Hop, NoWay, Way, trace
 from geodns.ops.anycast._probe import Look, probe
 from geodns.ops.anycast._serials import Serial, serials
 from geodns.ops.anycast._sweep import Answer, sweep
-from geodns.ops.exchange import Server, find
+from geodns.ops.exchange import BadServer, Server, find, named
 
 __all__ = [
     "Answer",
+    "BadServer",
     "Hop",
     "Identification",
     "Instance",
@@ -19,6 +20,7 @@ __all__ = [
     "Way",
     "find",
     "identify",
+    "named",
     "probe",
     "serials",
     "sweep",

@@ -53,14 +53,15 @@ class Instance:
 class Identification:
     """Who answers at a server, the most frequent instance first.
 
-    `ports_changed` counts the source ports that saw more than one instance, `unanswered` the samples without a reply, and
-    `silences` says what was seen instead.
+    `ports_answered` counts the source ports of `ports` that had a reply, `ports_changed` those that saw more than one instance,
+    `unanswered` the samples without a reply, and `silences` says what was seen instead.
     """
 
     server: Server
     ports: int
     rounds: int
     instances: tuple[Instance, ...]
+    ports_answered: int
     ports_changed: int
     unanswered: int
     silences: tuple[str, ...]
@@ -83,12 +84,19 @@ class Identification:
         if not self.identities:
             return "what answers does not tell its name"
         if len(self.instances) == 1:
-            return f"one instance on all {self.ports} source ports"
+            return f"one instance on {self._answered}"
         if self.rounds == 1:
             return f"{len(self.instances)} instances, by source port"
         if not self.ports_changed:
             return f"{len(self.instances)} instances; each source port keeps its own"
-        return f"{len(self.instances)} instances; {self.ports_changed} of {self.ports} source ports changed theirs"
+        return f"{len(self.instances)} instances; {self.ports_changed} of {self.ports_answered} source ports changed theirs"
+
+    @property
+    def _answered(self) -> str:
+        if self.ports == 1:
+            return "one source port"
+        all_of = "all" if self.ports_answered == self.ports else f"{self.ports_answered} of"
+        return f"{all_of} {self.ports} source ports"
 
 
 async def identify(server: Server, ports: int, seconds: float = 0.0, timeout: float = 2.0) -> Identification:
@@ -139,6 +147,7 @@ def _sum(server: Server, ports: int, rounds: int, samples: Sequence[Sample]) -> 
         ports,
         rounds,
         tuple(instances),
+        len(seen),
         sum(len(identities) > 1 for identities in seen.values()),
         len(samples) - len(answered),
         tuple(sorted({sample.silence for sample in samples if sample.silence})),

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import dns.exception
 import dns.resolver
-from dnslib import QTYPE
+from dnslib import QTYPE, RCODE
 
 from geodns.geo import evidence
 from geodns.geo.location import Location
@@ -43,8 +43,9 @@ class Look:
 async def probe(address: str, look: Look, location: Location, database: str) -> list[evidence.Evidence]:
     """Look at an address, of which the database of that name says `location`. What cannot be seen is said; nothing is raised."""
     as_of = look.today.isoformat()
+    resolver = look.resolver or _system_resolver()
     identified, (name, why_not), way = await asyncio.gather(
-        _identified(Server(address, look.port), look), _reverse_name(address, look), trace(address, look.timeout)
+        _identified(Server(address, look.port), look), _reverse_name(address, resolver, look), trace(address, look.timeout)
     )
     found = []
     fastest = None
@@ -53,7 +54,7 @@ async def probe(address: str, look: Look, location: Location, database: str) -> 
         fastest = identified.milliseconds
         if fastest is not None:
             names = identified.identities
-            found.append(evidence.identities(names, identified.ports, source, as_of))
+            found.append(evidence.identities(names, identified.ports_answered, source, as_of))
         else:
             found.append(evidence.unanswered(", ".join(identified.silences), source, as_of))
     source = f"DNS exchange with port {look.port}"
@@ -62,7 +63,8 @@ async def probe(address: str, look: Look, location: Location, database: str) -> 
         fastest = await _handshake(address, look)
     if fastest is not None:
         found.append(evidence.round_trip(fastest, look.here, location, database, source, as_of))
-    found.append(evidence.reverse_name(name, why_not, "PTR record", as_of))
+    whence = f"PTR record by {resolver}" if resolver else "PTR record"
+    found.append(evidence.reverse_name(name, why_not, whence, as_of))
     found.append(evidence.path(str(way), "UDP packets of growing hop limit", as_of))
     return found
 
@@ -96,9 +98,8 @@ async def _handshake(address: str, look: Look) -> float | None:
     return min((took for took in await asyncio.gather(*map(one, ports)) if took is not None), default=None)
 
 
-async def _reverse_name(address: str, look: Look) -> tuple[str, str]:
+async def _reverse_name(address: str, resolver: Server | None, look: Look) -> tuple[str, str]:
     """The first PTR record of an address, and why there is none; one of the two is ""."""
-    resolver = look.resolver or _system_resolver()
     if resolver is None:
         return "", "this system names no resolver to ask"
     asked = question(ip_address(address).reverse_pointer, "PTR")
@@ -110,6 +111,8 @@ async def _reverse_name(address: str, look: Look) -> tuple[str, str]:
         return "", f"the resolver {resolver} cannot be reached"
     if isinstance(reply, Silent):
         return "", f"the resolver {resolver} is silent: {reply.why}"
+    if reply.message.header.rcode not in {RCODE.NOERROR, RCODE.NXDOMAIN}:
+        return "", f"the resolver {resolver} does not tell: {RCODE.get(reply.message.header.rcode)}"
     names = [printable(str(record.rdata).encode()) for record in reply.message.rr if record.rtype == QTYPE.PTR]
     return (names[0], "") if names else ("", "the address has no name")
 

@@ -23,7 +23,7 @@ class Answer:
 
     `data` are addresses or other RDATA of the type that was asked for, or the last alias where there are none, sorted. `scope` is
     SCOPE PREFIX-LENGTH, None where the server did not echo the client subnet. `varies`: two equal questions had different
-    answers. `failure` is "" or why there is no answer: a response code or silence.
+    answers. `failure` is "" or why there is no answer: a response code, or what was seen instead of a reply where it `is_silent`.
     """
 
     subnet: str
@@ -31,6 +31,7 @@ class Answer:
     scope: int | None
     varies: bool
     failure: str
+    is_silent: bool
 
 
 async def sweep(
@@ -68,6 +69,7 @@ def _sum(subnet: IPv4Network | IPv6Network, rdtype: str, replies: Sequence[Answe
         max(scopes, default=None),
         len(set(data)) > 1,
         failure,
+        not answered,
     )
 
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pydantic_core import PydanticCustomError
 
+from geodns.geo.countries import CONTINENTS, continent_of
 from geodns.ops.config._announce_together import announce_faults, announce_warnings
 from geodns.ops.config._judges import domain_name
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen
@@ -38,6 +39,7 @@ def warnings_together(document: dict[str, object]) -> Iterator[Fault]:
     yield from _logged_nowhere(document)
     yield from _asked_nowhere(document)
     yield from _never_asked(document)
+    yield from _continents_at_odds(document)
     yield from pool_warnings(document)
     yield from announce_warnings(document)
 
@@ -97,10 +99,26 @@ def _never_asked(document: dict[str, object]) -> Iterator[Fault]:
         yield ("server", "anycast"), "is of no effect: geo.ladder has no rung instance", "add it there, or take this out"
     if anycast and "instance" in ladder[:-1]:
         after = ", ".join(map(str, ladder[ladder.index("instance") + 1 :]))
-        yield ("geo", "ladder"), f"{after} is never asked: rung instance always decides", "put instance last"
+        are = "is" if ladder[-2] == "instance" else "are"
+        yield ("geo", "ladder"), f"{after} {are} never asked: rung instance always decides", "put instance last"
     if anycast and place and not place.get("country") and not place.get("continent"):
         remedy = 'add country = "DE", from which the continent follows'
         yield ("server", "place"), "has no country: it has distances, but no rule by country or continent holds", remedy
+
+
+def _continents_at_odds(document: dict[str, object]) -> Iterator[Fault]:
+    """Countries on a continent where they are not; publishers disagree on a few, and an operator may do so on purpose."""
+    networks = table(table(document, "geo"), "networks")
+    stated: list[tuple[KeyPath, object]] = [(("server", "place"), table(document, "server").get("place"))]
+    stated += ((("geo", "networks", text), place) for text, place in networks.items())
+    for path, place in stated:
+        if not isinstance(place, dict):
+            continue
+        continent, country = text_of(place, "continent").upper(), text_of(place, "country").upper()
+        country = country or text_of(place, "subdivision").upper()[:2]
+        if continent in CONTINENTS and continent_of(country) not in {"", continent}:
+            what = f"{country} is in continent {continent_of(country)}, not {continent}: rules by continent go by the latter"
+            yield (*path, "continent"), what, "leave the continent out, which follows from the country, if that is not meant"
 
 
 def _logged_nowhere(document: dict[str, object]) -> Iterator[Fault]:

@@ -73,6 +73,22 @@ async def test_a_port_that_changes_its_instance_is_counted() -> None:
     assert "2 instances; 4 of 4 source ports changed theirs" == found.finding
 
 
+async def test_ports_without_a_reply_are_not_said_to_have_one() -> None:
+    """What answered on some source ports alone is no instance on all of them; and one port is not many."""
+    asked: list[int] = []
+
+    def forgetful(query: DNSRecord) -> DNSRecord | None:
+        asked.append(1)
+        return None if len(asked) == 1 else identity(query, nsid=b"ams1", names={})
+
+    with instances(forgetful) as port:
+        some = await identify(Server("127.0.0.1", port), 4, timeout=0.3)
+        single = await identify(Server("127.0.0.1", port), 1)
+
+    assert (3, 1, "one instance on 3 of 4 source ports") == (some.ports_answered, some.unanswered, some.finding)
+    assert "one instance on one source port" == single.finding
+
+
 @pytest.mark.parametrize(
     ("respond", "expected"),
     [
@@ -146,7 +162,8 @@ async def test_ipv6_is_asked_too() -> None:
 async def test_a_server_is_found_by_name_or_address() -> None:
     """What the system resolves is asked; what nobody knows is a problem."""
     assert Server("127.0.0.1", 53) == await find("127.0.0.1", 53)
+    assert Server("fe80::1%lo", 5300) == await find("[FE80::1%lo]:5300", 53)
     assert (await find("localhost", 53)).address in {"127.0.0.1", "::1"}
-    for name in ("no-such-host.invalid", "a..b", "x" * 300):
-        with pytest.raises(ProblemsFound, match="is no address, and no host of that name is known"):
+    for name in ("no-such-host.invalid", "no-such-host.invalid:53", "a..b", "x" * 300):
+        with pytest.raises(ProblemsFound, match=r"no host of the name .* is known"):
             await find(name, 53)

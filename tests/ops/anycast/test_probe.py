@@ -6,7 +6,7 @@ from datetime import date
 from functools import partial
 
 import pytest
-from dnslib import PTR, QTYPE, RR, DNSRecord
+from dnslib import PTR, QTYPE, RCODE, RR, DNSRecord
 
 from geodns.geo.evidence import Claim, Evidence, Signal
 from geodns.geo.location import Location
@@ -25,6 +25,12 @@ def named(asked: DNSRecord, name: str = "") -> DNSRecord:
     assert asked.header.rd
     if name:
         reply.add_answer(RR(asked.q.qname, QTYPE.PTR, ttl=60, rdata=PTR(name)))
+    return reply
+
+
+def failing(asked: DNSRecord, rcode: str) -> DNSRecord:
+    reply = asked.reply()
+    reply.header.rcode = getattr(RCODE, rcode)
     return reply
 
 
@@ -52,7 +58,14 @@ async def test_everything_is_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("resolver", "observed"),
-    [(named, "the address has no name"), (lambda asked: None, "is silent: no reply in 0.3 s"), (None, "Connection refused")],
+    [
+        (named, "the address has no name"),
+        (partial(failing, rcode="NXDOMAIN"), "the address has no name"),
+        (partial(failing, rcode="SERVFAIL"), "does not tell: SERVFAIL"),
+        (partial(failing, rcode="REFUSED"), "does not tell: REFUSED"),
+        (lambda asked: None, "is silent: no reply in 0.3 s"),
+        (None, "Connection refused"),
+    ],
 )
 async def test_no_name_has_its_reason(resolver: Respond | None, observed: str) -> None:
     """An address without a name is not the same as a resolver that does not tell it."""
