@@ -82,7 +82,7 @@ def _result(told: dict[str, Any]) -> list[tuple[str, str]]:
     known = [f"{key} {value}" for key, value in told["location"].items() if value not in {None, False}]
     if told["location"]["anycast"]:
         known = ["anycast: its location means nothing"]
-    chosen = ("rule", told["rule"] or "none: the plain records")
+    chosen = ("rule", told["rule"] or ("none: the plain records" if told["answer"] else "none"))
     if told["pool"]:
         chosen = ("pool", f"{told['pool']['name']}, steering {told['pool']['steering']}")
     return [

@@ -120,6 +120,24 @@ def test_bad_lines_of_a_list_are_left_out_only_where_that_is_wanted(run: Run, wr
     assert "geo.bad_lines" in mistyped.out
 
 
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("apca", "did you mean 'apac'?"),
+        ("EU", "write continent:EU"),
+        ("default", "what all other clients get is a plain record, without GEO"),
+        ("overseas", "the config has apac; define it in [regions]"),
+    ],
+)
+def test_a_word_that_is_no_region_is_told_with_what_was_meant(run: Run, write: Write, word: str, remedy: str) -> None:
+    """A bare word is a region's name here; whoever comes from another server means something else by it."""
+    zone = ZONE + f"www 60 IN A 192.0.2.1\nwww 60 IN GEO {word} A 192.0.2.2\n"
+    told = run("check", write(geodns_toml=CONFIG + '[regions]\napac = ["continent:AS"]\n', a_zone=zone))
+
+    assert 1 == told.code
+    assert f"a.zone:5: '{word}' is no region of the config: {remedy}\n" in told.out
+
+
 def test_problems_for_programs(run: Run, write: Write) -> None:
     """With errors the summary is null and every problem an object."""
     path = write(geodns_toml=CONFIG + "colour = 1\n", a_zone=ZONE)

@@ -518,7 +518,7 @@ SAID = [
     (
         16,
         "regions.eu[1]: 'eu' is a region inside a region, which is not allowed",
-        "list that region's selectors instead",
+        "write continent:EU, or list that region's selectors",
     ),
     (22, "zones[1].file: is missing", "add file = …"),
     (23, "zones[1].name: zone 'example.com.' is already in zones[0]", "keep one"),

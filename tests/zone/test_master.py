@@ -67,6 +67,12 @@ def test_good_lines_are_read(text: str, expected: list[str]) -> None:
 
 FAULTS: list[tuple[str, list[tuple[int, str]]]] = [
     ("a 9 AA 192.0.2.1", [(1, "unknown type 'AA' (did you mean A or AAAA?)")]),
+    ("a 9 ALIAS www", [(1, "unknown type 'ALIAS' (write the addresses, or a POOL record")]),
+    ("a 9 lua A x", [(1, "unknown type 'lua' (write GEO or POOL records")]),
+    ("a 9 MAILX x", [(1, "unknown type 'MAILX' (write a type such as A")]),
+    ("# hosts of the office", [(1, "unknown type 'hosts' (a comment begins with ;)")]),
+    ("a 9 A 192.0.2.1 # office", [(1, "is more than A data holds (a comment begins with ;)")]),
+    ('a 9 MX "10 # x', [(1, "(balance it")]),
     ("a 9 A", [(1, "a record of type A without data (write an IPv4 address")]),
     ("a 9 A 192.0.2.256", [(1, "'192.0.2.256' is no A data (write an IPv4 address such as 192.0.2.1)")]),
     ("a 9 A 192.0.2.1 192.0.2.2", [(1, "is more than A data holds")]),
