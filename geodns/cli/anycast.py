@@ -18,7 +18,7 @@ from rich.console import Console
 from geodns import daemon, geo, wire
 from geodns.cli.catchment import catchment
 from geodns.cli.geography import atlas_of, place_of
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage, warn
 from geodns.geo import discs, evidence, pings
 from geodns.geo.countries import countries
 from geodns.geo.nearness import Spot
@@ -380,7 +380,7 @@ def _finding(count: int, sites: discs.Sites) -> str:
 def _tell_sites(address: str, measured: Sequence[pings.Ping], sites: discs.Sites) -> None:
     say(f"{address}: {_finding(len(measured), sites)}")
     if sites.resting_on:
-        typer.secho(f"all rests on {' and on '.join(sites.resting_on)}: are its coordinates right?", fg="yellow")
+        warn(f"all rests on {' and on '.join(sites.resting_on)}: are its coordinates right?", "yellow")
     if sites.is_proof:
         say()
         rows = [

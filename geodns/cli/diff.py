@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from geodns import daemon, geo, wire
-from geodns.cli.output import FINE, JsonOption, refuse, say, say_json, usage
+from geodns.cli.output import FINE, JsonOption, refuse, say, say_json, usage, warn
 from geodns.cli.progress import watched
 from geodns.daemon import planning
 from geodns.problem import Problem, ProblemsFound, errors
@@ -50,7 +50,7 @@ def diff(
         for problem in told.problems:
             say(f"a running server would refuse this: {problem}")
         if after.is_embedded and told.moves:
-            typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+            warn(f"WARNING: {daemon.EMBEDDED_WARNING}")
     raise typer.Exit(FINE if told.is_empty else DIFFERENT)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from geodns import answer, daemon, geo, wire
 from geodns.cli.control import running
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage, warn
 from geodns.problem import ProblemsFound
 
 
@@ -50,7 +50,7 @@ def explain(
     for label, value in _result(told):
         say(f"{label:<10}{value}")
     if embedded and told["location"]["continent"]:
-        typer.secho(f"WARNING   {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING   {daemon.EMBEDDED_WARNING}")
 
 
 def _from_files(config: Path | None, owner: wire.Name, number: int, asker: answer.Asker) -> tuple[dict[str, Any], daemon.Loaded]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
+from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems, warn
 from geodns.cli.progress import watched
 from geodns.daemon import (
     DEMONSTRATION,
@@ -77,7 +77,7 @@ def _announce(loaded: Loaded, daemon: Staff) -> None:
         say(f"               and {len(snapshot.zones) - 20} zones more")
     say(f"places         {', '.join(database.name for database in snapshot.atlas.databases)}")
     if loaded.is_embedded:
-        typer.secho(f"WARNING        {EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING        {EMBEDDED_WARNING}")
     for listen in daemon.listening():
         say(f"listening      {listen} (UDP and TCP)")
     say(f"buffer         {_buffer(loaded, daemon)}")

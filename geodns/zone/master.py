@@ -66,6 +66,11 @@ _MARK = re.compile(
 _NEXT_OWNER = re.compile(r"\n(?=[^ \t\n;)])")
 _FIELD = re.compile(r'[ \t]*((?:[^ \t"\\]|\\.)+)')
 _IN_ZONES = [name for name, value in dns.rdatatype.RdataType.__members__.items() if 0 < value < 128 or value > 255]
+_NO_TEXT = {
+    b"\x1f\x8b": ("is packed by gzip", "unpack it"),
+    b"\xff\xfe": ("is UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("is UTF-16 text", "save it as UTF-8"),
+}
 _SHELL_COMMENT = re.compile(r'#|[^"\n]{0,500}[ \t]#(\s|\Z)')
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)(?:/([0-9]+))?")
 _ITERATOR = re.compile(r"\\.|\$\$|\$(\{[^}]*\}?)?")
@@ -186,6 +191,8 @@ def _text_of(path: Path) -> str:
         raise _Fault(f"cannot be read: {reason}", "check the path, and that the server's user may read it") from None
     except ValueError:
         raise _Fault("is no path that a file can have", "remove the NUL octet from it") from None
+    if octets[:2] in _NO_TEXT:
+        raise _Fault(*_NO_TEXT[octets[:2]])
     if b"\0" in octets:
         line = octets.count(b"\n", 0, octets.index(b"\0")) + 1
         raise _Fault(f"holds a NUL octet on line {line}", "a zone file is text; write such octets as \\000")

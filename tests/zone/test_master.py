@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +227,8 @@ def test_cycles_and_depth_end(tmp_path: Path) -> None:
 UNREADABLE: list[tuple[str, Callable[[Path], object], str]] = [
     ("absent", lambda _path: None, "No such file"),
     ("directory", lambda path: path.mkdir(), "is a directory"),
+    ("gzip", lambda path: path.write_bytes(gzip.compress(b"a A 192.0.2.1\n")), "is packed by gzip"),
+    ("UTF-16", lambda path: path.write_text("a A 192.0.2.1\n", "utf-16"), "is UTF-16 text"),
     ("NUL", lambda path: path.write_bytes(b"a\nb\0c\n"), "NUL octet on line 2"),
     ("Latin-1", lambda path: path.write_bytes(b"a\n\xfc\n"), "octet 0xfc on line 2"),
     ("link loop", lambda path: path.symlink_to(path), "cannot be read"),
