@@ -157,7 +157,7 @@ def _waited_for(what: str, work: Coroutine[Any, Any, Result]) -> Result:
 
 @app.command()
 def identify(
-    server: Annotated[str, typer.Argument(help="Address or host name of a DNS server.")],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="Address or host name of a DNS server.")],
     port: PortOption = 53,
     ports: PortsOption = 16,
     seconds: Annotated[float, typer.Option(min=0, max=3600, help="Seconds for which to ask again, once a second.")] = 2.0,
@@ -228,7 +228,7 @@ def _identification_json(found: anycast.Identification) -> dict[str, object]:
 
 @app.command()
 def sweep(
-    name: Annotated[str, typer.Argument(help="Name to ask for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to ask for.")],
     server: Annotated[str, typer.Option(help="Address or host name of a server that is authoritative for it.")],
     port: PortOption = 53,
     rdtype: Annotated[AddressType, typer.Option("--type", help="Record type to ask for.")] = AddressType.A,
@@ -345,7 +345,7 @@ _COLUMNS, _ROWS = 72, 18  # of the map: cells of 5 by 10 degrees
 
 @app.command()
 def atlas(
-    file: Annotated[Path, typer.Argument(help="RIPE Atlas ping results, JSON.", readable=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="RIPE Atlas ping results, JSON.", readable=False)],
     probes: Annotated[
         Path | None, typer.Option(help="Where the probes are, JSON; else their results tell it.", readable=False)
     ] = None,

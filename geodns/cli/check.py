@@ -31,7 +31,7 @@ CREDENTIALS = Path("/run/credentials")
 
 
 def check(
-    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration file.", readable=False)] = None,
     named: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -204,7 +204,7 @@ def drain(
 ) -> None:
     """Take this instance out of service: it goes on answering, and says that it is not ready.
 
-    Where it is announced (see [announce]): routes go first, then clients, and then it stops.
+    Where prefixes are announced, routes go first, then clients, and then it stops.
     """
     with running(config) as control:
         announced = bool(control.status().get("announce"))

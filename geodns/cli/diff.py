@@ -21,8 +21,10 @@ _CONFIGURATION = "geodns.toml"
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(readable=False, help=f"A configuration, or a directory with {_CONFIGURATION} in it.")],
-    new: Annotated[Path, typer.Argument(readable=False, help="Another one.")],
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", readable=False, help=f"A configuration, or a directory with {_CONFIGURATION} in it.")
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", readable=False, help="Another one.")],
     name: Annotated[list[str], typer.Option(help="Only what this name is answered; may be given several times.")] = [],  # noqa: B006  # typer's way
     as_json: JsonOption = False,
 ) -> None:

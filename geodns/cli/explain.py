@@ -17,7 +17,7 @@ from geodns.problem import ProblemsFound
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="Name to ask for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to ask for.")],
     rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="Record type to ask for.")] = "A",
     client: Annotated[str, typer.Option(help="Address that asks, with no client subnet (a prefix is taken for --ecs).")] = "",
     ecs: Annotated[str, typer.Option(help="Client subnet that a resolver sends (RFC 7871).")] = "",

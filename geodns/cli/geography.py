@@ -99,7 +99,7 @@ def _location(found: geo.Located) -> dict[str, object]:
 
 @app.command()
 def update(
-    source: Annotated[str, typer.Argument(help=f"Which database: {', '.join(geo_update.SOURCES)}.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"Which database: {', '.join(geo_update.SOURCES)}.")],
     to: Annotated[Path, typer.Option(help="Path of the .mmdb file to write or replace.", readable=False)],
     account: Annotated[str, typer.Option(envvar="GEODNS_MAXMIND_ACCOUNT", help="MaxMind account number.")] = "",
     licence_key: Annotated[

@@ -26,7 +26,8 @@ from geodns.wire import to_text
 
 
 def serve(
-    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None, named: ConfigOption = None
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration file.", readable=False)] = None,
+    named: ConfigOption = None,
 ) -> None:
     """Serve zones until SIGTERM; SIGHUP reloads configuration, zones and databases, all or nothing."""
     logs.configure("auto", "info")
