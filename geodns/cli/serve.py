@@ -68,7 +68,7 @@ def _announce(loaded: Loaded, daemon: Staff) -> None:
     """What is served, where, and a line to try."""
     snapshot = loaded.snapshot
     if loaded.path == DEMONSTRATION:
-        say("geodns: no configuration is named, so this is the demonstration; start your own from config/geodns.toml")
+        say("geodns: no configuration is named, so this is the demonstration; begin yours with `geodns config example`")
     say(f"configuration  {loaded.path}")
     for served in list(snapshot.zones.values())[:20]:
         contents = served.contents
