@@ -144,7 +144,7 @@ def _refused_for(last: dict[str, Any] | None) -> list[str]:
     """What a reload was refused for: the first errors, and how many more there are."""
     found = [] if last is None or last["accepted"] else errors(map(_problem, last["problems"]))
     more = len(found) - _REFUSED_FOR
-    return [*map(str, found[:_REFUSED_FOR]), *([f"and {more} more: `geodns reload` tells all of them"] if more > 0 else [])]
+    return [*map(str, found[:_REFUSED_FOR]), *([f"and {more} more: the log has all of them"] if more > 0 else [])]
 
 
 def moment(unix: float) -> str:
