@@ -84,9 +84,7 @@ def test_status_is_short_however_much_is_wrong(door: Door, ask: Ask) -> None:
     door.keeper.problems = [PROBLEM | {"line": line} for line in range(1, 10)]
     lines = ask("status").out.splitlines()
 
-    assert ["a.zone:5: no such type (write A)", "and 4 more: the log has all of them"] == [
-        line.strip() for line in lines[8:10]
-    ]
+    assert ["a.zone:5: no such type (write A)", "and 4 more: the log has all of them"] == [line.strip() for line in lines[8:10]]
 
 
 def test_an_accepted_reload_tells_its_generation(door: Door, ask: Ask) -> None:
