@@ -38,7 +38,7 @@ if [ -z "$destination" ]; then
 fi
 
 install -d "$destination$units" "$destination$config" "$destination$prefix/share/doc/geodns" "$destination$prefix/share/geodns"
-install -m 644 "$source"/docs/*.md "$destination$prefix/share/doc/geodns"
+install -m 644 "$source"/docs/* "$destination$prefix/share/doc/geodns"
 cp -R "$source/config/prometheus" "$source/config/grafana" "$source/systemd/drop-ins" "$destination$prefix/share/geodns"
 install -m 644 "$unit" "$destination$units/geodns.service"
 if [ "$prefix" = /opt/geodns ]; then

@@ -314,6 +314,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [] == dead
 
 
+@pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=_name)
+def test_tables_are_whole(page: Path) -> None:
+    """Every table has a head and a line below it, and as many columns in each row; a blank line would end it as text."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, *rows = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        if not re.match(r"\|.*\n\|[ :|-]+\|\n", table) or {head} != set(rows):
+            broken.append(table.splitlines()[0])
+
+    assert [] == broken
+
+
 def test_every_page_is_in_the_index() -> None:
     """The index of the documentation links every page of it, and the README links the index."""
     linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "index.md").read_text("utf-8")))

@@ -17,12 +17,12 @@ from geodns.problem import Problem, ProblemsFound
 
 app = typer.Typer(name="announce", help="Announce anycast prefixes while the service answers right.", no_args_is_help=True)
 
-ConfigArgument = Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)]
+ConfigArgument = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration file.", readable=False)]
 
 
 @app.command()
 def run(config: ConfigArgument = None, named: ConfigOption = None) -> None:
-    """Be the gate until SIGTERM: announce the prefixes of [announce] while this machine's daemon answers right."""
+    """Be the gate until SIGTERM: announce the prefixes of the configuration while this machine's daemon answers right."""
     logs.configure("auto", "info")
     try:
         run_gate(config_path(named, config))

@@ -19,7 +19,7 @@ from rich.console import Console
 from geodns import daemon, geo, wire
 from geodns.cli.catchment import catchment
 from geodns.cli.geography import atlas_of, place_of
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage, warn
 from geodns.geo import discs, evidence, pings
 from geodns.geo.countries import countries
 from geodns.geo.nearness import Spot
@@ -227,7 +227,7 @@ def _identification_json(found: anycast.Identification) -> dict[str, object]:
 
 @app.command()
 def sweep(
-    name: Annotated[str, typer.Argument(help="Name to ask for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to ask for.")],
     server: Annotated[str, typer.Option(metavar="ADDRESS[:PORT]", help="A server that is authoritative for it.")],
     port: ServerPortOption = 53,
     rdtype: Annotated[AddressType, typer.Option("--type", help="Record type to ask for.")] = AddressType.A,
@@ -355,7 +355,7 @@ _COLUMNS, _ROWS = 72, 18  # of the map: cells of 5 by 10 degrees
 
 @app.command()
 def atlas(
-    file: Annotated[Path, typer.Argument(help="RIPE Atlas ping results, JSON.", readable=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="RIPE Atlas ping results, JSON.", readable=False)],
     probes: Annotated[
         Path | None, typer.Option(help="Where the probes are, JSON; else their results tell it.", readable=False)
     ] = None,
@@ -391,7 +391,7 @@ def _finding(count: int, sites: discs.Sites) -> str:
 def _tell_sites(address: str, measured: Sequence[pings.Ping], sites: discs.Sites) -> None:
     say(f"{address}: {_finding(len(measured), sites)}")
     if sites.resting_on:
-        typer.secho(f"all rests on {' and on '.join(sites.resting_on)}: are its coordinates right?", fg="yellow")
+        warn(f"all rests on {' and on '.join(sites.resting_on)}: are its coordinates right?", "yellow")
     if sites.is_proof:
         say()
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,15 +18,20 @@ from geodns.cli.output import (
     say_json,
     show_problems,
     table,
+    warn,
 )
 from geodns.cli.progress import watched
 from geodns.daemon import EMBEDDED_WARNING, Loaded, counted, load
-from geodns.problem import Problem, ProblemsFound, errors
+from geodns.ops.control import read_token
+from geodns.problem import Problem, ProblemsFound, Severity, errors
 from geodns.wire import to_text
+
+CREDENTIALS = Path("/run/credentials")
+"""Where systemd puts what only a running service can read."""
 
 
 def check(
-    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration file.", readable=False)] = None,
     named: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,7 +41,7 @@ def check(
     try:
         with watched() as progress:
             loaded = load(config_path(named, config), progress)
-        problems = loaded.warnings
+        problems = (*loaded.warnings, *_unreadable_token(loaded))
     except ProblemsFound as found:
         problems = found.problems
     if as_json:
@@ -44,6 +50,19 @@ def check(
         show_problems(problems, to_stderr=False)
         _show(loaded, problems)
     raise typer.Exit(PROBLEMS_FOUND if errors(problems) else FINE)
+
+
+def _unreadable_token(loaded: Loaded) -> list[Problem]:
+    """Why the admin door would stay shut; nothing of a credential, which systemd hands to the service alone."""
+    admin = loaded.config.admin
+    file = loaded.config.path(admin.token_file)
+    if not (admin.listen and admin.token_file) or file.is_relative_to(CREDENTIALS):
+        return []
+    try:
+        read_token(file)
+    except ProblemsFound as found:
+        return [replace(each, severity=Severity.WARNING) for each in found.problems]
+    return []
 
 
 def _summary(loaded: Loaded) -> dict[str, object]:
@@ -98,7 +117,7 @@ def _show(loaded: Loaded | None, problems: tuple[Problem, ...]) -> None:
     if here := snapshot.atlas.locate_instance():
         say(f"instance: this one of anycast is at {here.location}")
     if loaded.is_embedded:
-        typer.secho(f"WARNING: {EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING: {EMBEDDED_WARNING}")
     compiled, met = counted(snapshot.rule_sets, "rule set"), counted(len(loaded.config.expect), "expectation")
     say(f"{compiled} compiled, {met} met, {loaded.seconds:.2f} s")
     say(f"fine, {counted(warnings, 'warning')}" if warnings else "fine")

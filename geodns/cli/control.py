@@ -20,12 +20,13 @@ from rich.text import Text
 from geodns.cli.output import PROBLEMS_FOUND, ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems
 from geodns.ops import config as configuration
 from geodns.ops.control import Control, ControlError, Unreachable, read_token
-from geodns.problem import Problem, ProblemsFound, Severity
+from geodns.problem import Problem, ProblemsFound, Severity, errors
 
 ReasonOption = Annotated[str, typer.Option(help="Why; the daemon logs it.")]
 
 _WATCHED_EVERY = 1.0  # s
 _LOOK = 0.5  # s between looks at how far a drain is
+_REFUSED_FOR = 5  # errors of a refused reload that a status shows
 _SILENT = 4  # looks in a row after which the daemon has stopped
 
 
@@ -94,6 +95,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         ("state", _state(told)),
         ("serving", f"generation {told['generation']}, loaded {moment(told['loaded_at'])}, zones {told['zones']}"),
         ("reload", _last_reload(told["last_reload"])),
+        *(("", why) for why in _refused_for(told["last_reload"])),
         ("listening", ", ".join(told["listening"]) or "nowhere"),
         ("workers", ", ".join(f"{worker['slot']}: process {worker['pid']}" for worker in told["workers"]) or "none"),
         ("rates", ", ".join(f"{name} {rate:,.1f}/s" for name, rate in told["rates"].items()) or "none"),
@@ -134,8 +136,15 @@ def _catchment(told: dict[str, Any]) -> str:
 def _last_reload(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none since the start"
-    outcome = "accepted" if last["accepted"] else f"REFUSED with {len(last['problems'])} problems"
+    outcome = "accepted" if last["accepted"] else "REFUSED"
     return f"{outcome} {moment(last['at'])}, took {last['seconds']:.2f} s"
+
+
+def _refused_for(last: dict[str, Any] | None) -> list[str]:
+    """What a reload was refused for: the first errors, and how many more there are."""
+    found = [] if last is None or last["accepted"] else errors(map(_problem, last["problems"]))
+    more = len(found) - _REFUSED_FOR
+    return [*map(str, found[:_REFUSED_FOR]), *([f"and {more} more: the log has all of them"] if more > 0 else [])]
 
 
 def moment(unix: float) -> str:
@@ -195,7 +204,7 @@ def drain(
 ) -> None:
     """Take this instance out of service: it goes on answering, and says that it is not ready.
 
-    Where it is announced (see [announce]): routes go first, then clients, and then it stops.
+    Where prefixes are announced, routes go first, then clients, and then it stops.
     """
     with running(config) as control:
         announced = bool(control.status().get("announce"))

@@ -28,7 +28,8 @@ from geodns.wire.cookies import SECRET
 app = typer.Typer(help="The secrets of DNS cookies that siblings share.", no_args_is_help=True)
 
 FileArgument = Annotated[
-    Path | None, typer.Argument(help="File of secrets; else server.cookie_secrets of the configuration.", readable=False)
+    Path | None,
+    typer.Argument(metavar="FILE", help="File of secrets; else server.cookie_secrets of the configuration.", readable=False),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from geodns import daemon, geo, wire
-from geodns.cli.output import FINE, JsonOption, refuse, say, say_json, usage
+from geodns.cli.output import FINE, JsonOption, refuse, say, say_json, usage, warn
 from geodns.cli.progress import watched
 from geodns.daemon import planning
 from geodns.problem import Problem, ProblemsFound, errors
@@ -21,8 +21,10 @@ _CONFIGURATION = "geodns.toml"
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(readable=False, help=f"A configuration, or a directory with {_CONFIGURATION} in it.")],
-    new: Annotated[Path, typer.Argument(readable=False, help="Another one.")],
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", readable=False, help=f"A configuration, or a directory with {_CONFIGURATION} in it.")
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", readable=False, help="Another one.")],
     name: Annotated[list[str], typer.Option(help="Only what this name is answered; may be given several times.")] = [],  # noqa: B006  # typer's way
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +53,7 @@ def diff(
         for problem in told.problems:
             say(f"a running server would refuse this: {problem}")
         if after.is_embedded and told.moves:
-            typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+            warn(f"WARNING: {daemon.EMBEDDED_WARNING}")
     raise typer.Exit(FINE if told.is_empty else DIFFERENT)
 
 

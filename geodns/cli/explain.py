@@ -12,12 +12,12 @@ import typer
 
 from geodns import answer, daemon, geo, wire
 from geodns.cli.control import running
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, usage, warn
 from geodns.problem import ProblemsFound
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="Name to ask for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to ask for.")],
     rdtype: Annotated[str, typer.Argument(metavar="TYPE", help="Record type to ask for.")] = "A",
     client: Annotated[str, typer.Option(help="Address that asks, with no client subnet (a prefix is taken for --ecs).")] = "",
     ecs: Annotated[str, typer.Option(help="Client subnet that a resolver sends (RFC 7871).")] = "",
@@ -50,7 +50,7 @@ def explain(
     for label, value in _result(told):
         say(f"{label:<10}{value}")
     if embedded and told["location"]["continent"]:
-        typer.secho(f"WARNING   {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING   {daemon.EMBEDDED_WARNING}")
 
 
 def _from_files(config: Path | None, owner: wire.Name, number: int, asker: answer.Asker) -> tuple[dict[str, Any], daemon.Loaded]:
@@ -82,7 +82,7 @@ def _result(told: dict[str, Any]) -> list[tuple[str, str]]:
     known = [f"{key} {value}" for key, value in told["location"].items() if value not in {None, False}]
     if told["location"]["anycast"]:
         known = ["anycast: its location means nothing"]
-    chosen = ("rule", told["rule"] or "none: the plain records")
+    chosen = ("rule", told["rule"] or ("none: the plain records" if told["answer"] else "none"))
     if told["pool"]:
         chosen = ("pool", f"{told['pool']['name']}, steering {told['pool']['steering']}")
     return [

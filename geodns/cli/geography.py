@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from geodns import daemon, geo
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, usage, warn
 from geodns.cli.progress import downloading
 from geodns.ops import config as configuration
 from geodns.ops import geo_update
@@ -45,7 +45,7 @@ def lookup(
     for text, found, resolver in zip(addresses, located, egress, strict=True):
         say(f"{text}  ({found.network})")
         if found.state is geo.State.ANYCAST:
-            typer.secho(f"  anycast: location means nothing; {found.why}", fg="yellow")
+            warn(f"  anycast: location means nothing; {found.why}", "yellow")
         elif found.state is not geo.State.LOCATED:
             say(f"  not used: {found.why}")
         elif found.named:
@@ -57,7 +57,7 @@ def lookup(
             if resolver.state is geo.State.LOCATED:
                 say(f"    so queries from here without a usable client subnet count as from {resolver.location}")
     if atlas.databases == (geo.embedded(),):
-        typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING: {daemon.EMBEDDED_WARNING}")
 
 
 def place_of(text: str) -> geo.Place:
@@ -65,7 +65,7 @@ def place_of(text: str) -> geo.Place:
     try:
         address = ip_address(text)
     except ValueError as error:
-        usage(str(error))
+        usage(f"{error}: write one address" + (f", such as {text.partition('/')[0]}" if "/" in text else ""))
     return geo.place_of(address.version, int(address))
 
 
@@ -100,7 +100,7 @@ def _location(found: geo.Located) -> dict[str, object]:
 
 @app.command()
 def update(
-    source: Annotated[str, typer.Argument(help=f"Which database: {', '.join(geo_update.SOURCES)}.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"Which database: {', '.join(geo_update.SOURCES)}.")],
     to: Annotated[Path, typer.Option(help="Path of the .mmdb file to write or replace.", readable=False)],
     account: Annotated[str, typer.Option(envvar="GEODNS_MAXMIND_ACCOUNT", help="MaxMind account number.")] = "",
     licence_key: Annotated[

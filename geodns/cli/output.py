@@ -70,6 +70,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def warn(text: str, style: str = "bold yellow") -> None:
+    """Print a line that should be noticed: in yellow on a terminal, unless NO_COLOR (https://no-color.org) is set."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text, style=style)
+
+
 def show_problems(problems: Iterable[Problem], *, to_stderr: bool = True) -> None:
     """One line a problem, in red or yellow on a terminal."""
     console = Console(stderr=to_stderr, soft_wrap=True, highlight=False, markup=False)

@@ -63,7 +63,9 @@ def _addresses(pool: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str,
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of the pool.")], config: ConfigOption = None, as_json: JsonOption = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the pool.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell a pool's addresses, their health and why, and what happened to it lately."""
     with running(config) as control:
@@ -107,8 +109,10 @@ def _remark(override: dict[str, Any] | None, address: dict[str, Any]) -> str:
 
 @app.command("set")
 def set_word(
-    pattern: Annotated[str, typer.Argument(help="POOL, POOL/SITE or POOL/SITE/ENDPOINT; * and ? stand for any characters.")],
-    word: Annotated[Word, typer.Argument(help='What holds whatever checks say; "auto" ends it.')],
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="POOL, POOL/SITE or POOL/SITE/ENDPOINT; * and ? stand for any characters.")
+    ],
+    word: Annotated[Word, typer.Argument(metavar="WORD", help='What holds whatever checks say; "auto" ends it.')],
     lasting: Annotated[str, typer.Option("--for", help="For how long, as in 30m or 1h30m; else until it is ended.")] = "",
     reason: ReasonOption = "",
     config: ConfigOption = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems
+from geodns.cli.output import ConfigOption, config_path, refuse, say, show_problems, warn
 from geodns.cli.progress import watched
 from geodns.daemon import (
     DEMONSTRATION,
@@ -26,7 +26,8 @@ from geodns.wire import to_text
 
 
 def serve(
-    config: Annotated[Path | None, typer.Argument(help="Configuration file.", readable=False)] = None, named: ConfigOption = None
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration file.", readable=False)] = None,
+    named: ConfigOption = None,
 ) -> None:
     """Serve zones until SIGTERM; SIGHUP reloads configuration, zones and databases, all or nothing."""
     logs.configure("auto", "info")
@@ -67,7 +68,7 @@ def _announce(loaded: Loaded, daemon: Staff) -> None:
     """What is served, where, and a line to try."""
     snapshot = loaded.snapshot
     if loaded.path == DEMONSTRATION:
-        say("geodns: no configuration is named, so this is the demonstration; start your own from config/geodns.toml")
+        say("geodns: no configuration is named, so this is the demonstration; begin yours with `geodns config example`")
     say(f"configuration  {loaded.path}")
     for served in list(snapshot.zones.values())[:20]:
         contents = served.contents
@@ -77,7 +78,7 @@ def _announce(loaded: Loaded, daemon: Staff) -> None:
         say(f"               and {len(snapshot.zones) - 20} zones more")
     say(f"places         {', '.join(database.name for database in snapshot.atlas.databases)}")
     if loaded.is_embedded:
-        typer.secho(f"WARNING        {EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING        {EMBEDDED_WARNING}")
     for listen in daemon.listening():
         say(f"listening      {listen} (UDP and TCP)")
     say(f"buffer         {_buffer(loaded, daemon)}")

@@ -12,7 +12,7 @@ import typer
 from geodns import daemon, geo, wire
 from geodns.answer.what_if import Area, Bearing, NoUsers, WhatIf
 from geodns.answer.what_if import what_if as foretell
-from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage
+from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage, warn
 from geodns.daemon import pooling
 from geodns.geo.countries import CONTINENTS, countries
 from geodns.geo.weights import read_users
@@ -59,7 +59,7 @@ def what_if(
     say("; ".join(f"{word.value}: {', '.join(parts)}" for word, parts in words.items() if parts))
     _show(told)
     if atlas.databases == (geo.embedded(),):
-        typer.secho(f"WARNING: {daemon.EMBEDDED_WARNING}", fg="yellow", bold=True)
+        warn(f"WARNING: {daemon.EMBEDDED_WARNING}")
 
 
 def _names(texts: list[str]) -> list[str]:
@@ -154,7 +154,7 @@ def _show(told: WhatIf) -> None:
         site, demand = told.first_full
         say(f"first full after it: {site}, when all users together take {demand:.1%} of that capacity")
     for warning in told.warnings:
-        typer.secho(f"WARNING: {warning}", fg="yellow", bold=True)
+        warn(f"WARNING: {warning}")
 
 
 def _row(told: WhatIf, area: Area) -> list[str]:

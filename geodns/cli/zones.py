@@ -24,7 +24,7 @@ def group() -> None:
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="Master file (RFC 1035 §5).", readable=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Master file (RFC 1035 §5).", readable=False)],
     origin: Annotated[str, typer.Option(help="The zone's name; else what the file's $ORIGIN, its SOA, or its name tells.")] = "",
     rfc3597: Annotated[
         bool, typer.Option("--rfc3597", help="Write GEO, POOL and WHOAMI in the generic form any server can load.")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from geodns import geo, zone
+from geodns import geo, wire, zone
 from geodns.ops import toml_lines
 from geodns.ops.config import Config
 from geodns.problem import Problem, Severity, bounded
@@ -65,6 +65,7 @@ def config_doubts(
     doubts = _Doubts(config, path)
     return [
         *bounded(doubts.unused_pools(contents)),
+        *bounded(doubts.idle_rules(contents)),
         *bounded(doubts.distances(atlas)),
         *bounded(doubts.networks(atlas)),
         *bounded(doubts.regions(listed)),
@@ -90,6 +91,23 @@ class _Doubts:
             if name not in used:
                 remedy = f"write a POOL record: app 30 IN POOL {name}, or take the pool out"
                 yield self.warning(("pools", name), f"pools.{name}: no zone uses this pool", remedy)
+
+    def idle_rules(self, contents: Sequence[zone.ZoneContents]) -> Iterator[Problem]:
+        """Rules for addresses beside a pool that has addresses itself, and never gives way to plain records."""
+        pooled = [(node, node.pool.pool) for each in contents for node in each.nodes.values() if node.pool and node.variants]
+        for node, name in pooled:
+            pool = self.config.pools[name]
+            if pool.when_all_down == "fallback":
+                continue
+            versions = {ip_address(text).version for endpoint in pool.endpoints for text in endpoint.addresses}
+            for kind, version in ((wire.Type.A, 4), (wire.Type.AAAA, 6)):
+                if kind in node.variants and version in versions:
+                    records = f"the GEO {kind.name} records of {wire.to_text(node.name)}"
+                    message = f"pools.{name}: {records} are never answered, for its POOL record is"
+                    remedy = (
+                        'choose by steering = "region" instead; or with when_all_down = "fallback" they answer when nothing is up'
+                    )
+                    yield self.warning(("pools", name), message, remedy)
 
     def distances(self, atlas: geo.Atlas) -> Iterator[Problem]:
         """Distances measured to addresses that are at many places at once."""

@@ -27,6 +27,9 @@ log = logging.getLogger("geodns")
 DEMONSTRATION = Path(str(files("geodns") / "demo" / "geodns.toml"))
 """The configuration that runs when no other is named."""
 
+EVERYBODY = frozenset({"all", "any", "default", "everyone", "other", "world"})
+"""Words by which other servers name clients whom no rule names."""
+
 Progress = Callable[[str, int, int], None]
 """Told what is being loaded, how much is done, and out of how much."""
 
@@ -181,11 +184,22 @@ def _selector_fault(regions: Collection[str]) -> zone.Fault:
         if isinstance(selector, geo.NetSelector) and (inside := geo.embedded_ipv4(selector.network)):
             return f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4; write net:{inside}"
         if isinstance(selector, geo.RegionSelector) and selector.region not in regions:
-            known = f"the config has {', '.join(sorted(regions))}" if regions else "the config has none"
-            return f"'{text}' is no region of the config: {known}; define it in [regions]"
+            return f"'{text}' is no region of the config: {_meant_instead(selector.region, regions)}"
         return None
 
     return fault
+
+
+def _meant_instead(word: str, regions: Collection[str]) -> str:
+    """What to write for a word that is no region."""
+    if word.lower() in EVERYBODY:
+        return "what all other clients get is a plain record, without GEO"
+    if likely := geo.likely(word):
+        return f"write {likely}"
+    if close := get_close_matches(word, regions, 1):
+        return f"did you mean '{close[0]}'?"
+    known = f"the config has {', '.join(sorted(regions))}" if regions else "the config has none"
+    return f"{known}; define it in [regions]"
 
 
 def _pool_fault(pools: Collection[str]) -> zone.Fault:

@@ -11,7 +11,7 @@ from geodns.geo.mmdb import BadDatabase, MmdbDatabase, open_all
 from geodns.geo.nearness import Nearness, Spot, by_distance, distance
 from geodns.geo.partition import FALLBACK, FIRST_RULE, Cell, Partition
 from geodns.geo.rules import Rule, Winner, overlaps, rule_of, winner
-from geodns.geo.selector import BadSelector, NetSelector, PlaceSelector, RegionSelector, Selector, parse, parse_place
+from geodns.geo.selector import BadSelector, NetSelector, PlaceSelector, RegionSelector, Selector, likely, parse, parse_place
 
 __all__ = [
     "BUCKETS",
@@ -47,6 +47,7 @@ __all__ = [
     "distance",
     "embedded",
     "embedded_ipv4",
+    "likely",
     "mix",
     "network_number",
     "open_all",

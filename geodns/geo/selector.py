@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -83,12 +84,13 @@ Selector = PlaceSelector | RegionSelector
 
 def parse(text: str) -> Selector:
     """Read one selector; raises BadSelector with the reason."""
+    if "," in text:
+        raise BadSelector(f"'{text}' is more than one selector: write each by itself, or list them in a region")
     kind, colon, value = text.strip().partition(":")
     if not colon:
         if not _REGION.match(kind):
-            raise BadSelector(
-                f"'{text}' is no selector: write kind:value (net asn subdivision country continent) or a region's name"
-            )
+            remedy = likely(text) or "kind:value (net asn subdivision country continent) or a region's name"
+            raise BadSelector(f"'{text}' is no selector: write {remedy}")
         return RegionSelector(kind)
     match kind.lower():
         case "net":
@@ -101,8 +103,32 @@ def parse(text: str) -> Selector:
             return CountrySelector(_country(value))
         case "continent":
             return ContinentSelector(_continent(value))
+        case "city":
+            raise BadSelector(f"'{text}': cities cannot be selected, for databases miss them too often: use net: or a region")
+        case "region":
+            raise BadSelector(f"'{text}': a region has no kind before it: write {value or 'its name'}")
         case _:
-            raise BadSelector(f"'{text}': '{kind}' is no kind of selector: use net, asn, subdivision, country or continent")
+            remedy = f"write {meant}" if (meant := likely(text)) else "use net, asn, subdivision, country or continent"
+            raise BadSelector(f"'{text}': '{kind}' is no kind of selector: {remedy}")
+
+
+def likely(word: str) -> str:
+    """The selectors that a word without a kind was surely meant for, with "or" between them; "" for none.
+
+    Codes and English names of countries and continents, ISO 3166-2 codes, AS numbers and networks are understood.
+    """
+    code = word.strip().upper()
+    name = code.replace("_", " ").replace("-", " ")
+    found = [f"continent:{known}" for known, full in CONTINENTS.items() if code == known or name == full.upper()]
+    found += [f"country:{known}" for known, country in countries().items() if code == known or name == country.name.upper()]
+    if code == "UK":
+        found.append("country:GB")
+    for kind in ("subdivision", "asn", "net") if code[:1] != "-" else ():
+        if kind == "asn" and not code.startswith("AS"):
+            continue  # a bare number may be anything
+        with suppress(BadSelector):
+            found.append(str(parse(f"{kind}:{word.strip()}")))
+    return " or ".join(found)
 
 
 def parse_place(text: str) -> PlaceSelector:

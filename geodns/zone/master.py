@@ -31,6 +31,15 @@ MAX_RDATA = 65_535  # octets, RDLENGTH has 16 bits
 MAX_WIDTH = 127  # digits a $GENERATE modifier may ask for, as in BIND
 IN = dns.rdataclass.IN
 
+ELSEWHERE = {
+    "ALIAS": "write the addresses, or a POOL record: aliases beside other data are not followed",
+    "ANAME": "write the addresses, or a POOL record: aliases beside other data are not followed",
+    "DYNA": "write a POOL record",
+    "DYNC": "write a CNAME record, and GEO records with other CNAMEs",
+    "LUA": "write GEO or POOL records: zones hold no programs",
+}
+"""Types of other servers, and what stands for them here."""
+
 EXPECTED = {
     Type.A: "an IPv4 address such as 192.0.2.1",
     Type.AAAA: "an IPv6 address such as 2001:db8::1",
@@ -56,6 +65,13 @@ _MARK = re.compile(
 )
 _NEXT_OWNER = re.compile(r"\n(?=[^ \t\n;)])")
 _FIELD = re.compile(r'[ \t]*((?:[^ \t"\\]|\\.)+)')
+_IN_ZONES = [name for name, value in dns.rdatatype.RdataType.__members__.items() if 0 < value < 128 or value > 255]
+_NO_TEXT = {
+    b"\x1f\x8b": ("is packed by gzip", "unpack it"),
+    b"\xff\xfe": ("is UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("is UTF-16 text", "save it as UTF-8"),
+}
+_SHELL_COMMENT = re.compile(r'#|[^"\n]{0,500}[ \t]#(\s|\Z)')
 _RANGE = re.compile(r"([0-9]+)-([0-9]+)(?:/([0-9]+))?")
 _ITERATOR = re.compile(r"\\.|\$\$|\$(\{[^}]*\}?)?")
 _MODIFIER = re.compile(r"\{([+-]?[0-9]+)(?:,([0-9]+)(?:,([doxXnN]))?)?\}")
@@ -175,6 +191,8 @@ def _text_of(path: Path) -> str:
         raise _Fault(f"cannot be read: {reason}", "check the path, and that the server's user may read it") from None
     except ValueError:
         raise _Fault("is no path that a file can have", "remove the NUL octet from it") from None
+    if octets[:2] in _NO_TEXT:
+        raise _Fault(*_NO_TEXT[octets[:2]])
     if b"\0" in octets:
         line = octets.count(b"\n", 0, octets.index(b"\0")) + 1
         raise _Fault(f"holds a NUL octet on line {line}", "a zone file is text; write such octets as \\000")
@@ -290,7 +308,8 @@ class _Reader:
                 if fault:
                     raise _Fault(fault, 'balance it, or write \\( \\) \\" for the character itself')
             except _Fault as found:
-                self.problems.append(Problem(scope.file, number, found.message, found.remedy))
+                remedy = "a comment begins with ;" if not fault and _SHELL_COMMENT.match(flat) else found.remedy
+                self.problems.append(Problem(scope.file, number, found.message, remedy))
 
     def owner(self, flat: str, scope: _Scope) -> str:
         """Take the owner from the start of a record; returns the rest."""
@@ -460,8 +479,8 @@ def _type(word: str) -> int:
         rdtype = dns.rdatatype.from_text(word)
     except (dns.rdatatype.UnknownRdatatype, ValueError):
         upper = word.upper()
-        near = _near(upper, [found.name for found in EXPECTED]) or _near(upper, dns.rdatatype.RdataType.__members__)
-        remedy = near or "write a type such as A, or TYPE123 with generic data (RFC 3597)"
+        near = _near(upper, [found.name for found in EXPECTED]) or _near(upper, _IN_ZONES)
+        remedy = ELSEWHERE.get(upper) or near or "write a type such as A, or TYPE123 with generic data (RFC 3597)"
         raise _Fault(f"unknown type '{word}'", remedy) from None
     if int(rdtype) in (0, Type.OPT) or 128 <= rdtype <= 255:  # RFC 6895 §3.1: Q and meta types
         raise _Fault(f"type {rdtype.name} is for messages, not for zones", "remove the record")

@@ -263,12 +263,12 @@ class _Zone:
                 return
 
     def targets(self) -> Iterator[Problem]:
-        """Hosts that NS, MX and SRV records name have addresses of their own (RFC 2181 §10.3)."""
+        """Hosts that NS, MX and SRV records name have addresses of their own (RFC 2181 §10.3); an alias leads to a name."""
         for record in self.inside:
             rdtype, rdata = record.rdtype, record.rdata
             if rdtype == Type.GEO:
                 _selector, rdtype, rdata = geo_fields(rdata)
-            if rdtype in (Type.NS, Type.MX, Type.SRV):
+            if rdtype in (Type.NS, Type.MX, Type.SRV, Type.CNAME):
                 target = names.lower(rdata[TARGET_AT[rdtype] :])
                 if target != ROOT:  # "no such service": RFC 7505, RFC 2782
                     yield from self.target(record, type_text(rdtype), target)
@@ -278,15 +278,26 @@ class _Zone:
         text = names.to_text(target)
         match self.find(target):
             case Exact(node) | Wildcard(node):
+                missing = False
                 addressed = node.pool is not None or bool(node.rrsets.keys() & ADDRESSES)
                 alias = Type.CNAME in node.rrsets
             case Missing():
                 addressed = alias = False
+                missing = True
             case Cut() | Redirection() | Outside():
                 return
             case never:
                 assert_never(never)
-        if alias:
+        if kind == "CNAME":
+            if missing:
+                yield _warning(record, f"the CNAME target {text} is in the zone but does not exist", self.supply(target))
+        elif alias:
             yield _warning(record, f"the {kind} target {text} is a CNAME", "name a host that owns its addresses")
         elif not addressed and kind != "NS":  # for NS, glue() says so as an error
-            yield _warning(record, f"the {kind} target {text} is in the zone but has no address", f"write {text} IN A …")
+            yield _warning(record, f"the {kind} target {text} is in the zone but has no address", self.supply(target))
+
+    def supply(self, target: Name) -> str:
+        """How to mend a target that leads nowhere: a name of several labels was often meant to be whole (RFC 1035 §5.1)."""
+        add, written = f"write {names.to_text(target)} IN A …", target[: -len(self.origin)]
+        whole = names.to_text(written + ROOT)
+        return f"{add}, or end the name with a dot if it is {whole}" if written and len(names.labels(written + ROOT)) > 1 else add

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 
 import geodns
+from geodns.cli.app import app
 from tests.cli.conftest import Run
 
-VERBS = [
-    (),
-    ("serve",),
-    ("check",),
-    ("explain",),
-    ("geo",),
-    ("geo", "lookup"),
-    ("geo", "update"),
-    ("zone",),
-    ("zone", "show"),
-    ("config",),
-    ("config", "schema"),
-    ("version",),
-]
+
+def commands(command: Any, verb: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of commands, with the words that call it."""
+    yield verb, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*verb, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+VERBS = sorted(COMMANDS)
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
@@ -42,6 +43,16 @@ def test_every_verb_has_help(run: Run, verb: tuple[str, ...], option: str) -> No
     assert 0 == told.code
     assert "Usage: " in told.out
     assert "[default: $" not in told.out
+    written = [COMMANDS[verb].help or "", *(getattr(parameter, "help", "") or "" for parameter in COMMANDS[verb].params)]
+    assert [] == [word for text in written for word in re.findall(r"\[\S+\]", text) if word not in told.out]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_arguments_are_called_as_in_the_documentation(verb: tuple[str, ...]) -> None:
+    """In capitals, as the page about the commands writes them."""
+    arguments = [parameter for parameter in COMMANDS[verb].params if parameter.param_type_name == "argument"]
+
+    assert [] == [argument.name for argument in arguments if (argument.metavar or "a") != (argument.metavar or "").upper()]
 
 
 @pytest.mark.parametrize("verb", [("serve",), ("check",), ("explain",), ("geo", "lookup")], ids=" ".join)

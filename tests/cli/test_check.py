@@ -120,6 +120,42 @@ def test_bad_lines_of_a_list_are_left_out_only_where_that_is_wanted(run: Run, wr
     assert "geo.bad_lines" in mistyped.out
 
 
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("apca", "did you mean 'apac'?"),
+        ("EU", "write continent:EU"),
+        ("default", "what all other clients get is a plain record, without GEO"),
+        ("overseas", "the config has apac; define it in [regions]"),
+    ],
+)
+def test_a_word_that_is_no_region_is_told_with_what_was_meant(run: Run, write: Write, word: str, remedy: str) -> None:
+    """A bare word is a region's name here; whoever comes from another server means something else by it."""
+    zone = ZONE + f"www 60 IN A 192.0.2.1\nwww 60 IN GEO {word} A 192.0.2.2\n"
+    told = run("check", write(geodns_toml=CONFIG + '[regions]\napac = ["continent:AS"]\n', a_zone=zone))
+
+    assert 1 == told.code
+    assert f"a.zone:5: '{word}' is no region of the config: {remedy}\n" in told.out
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "there is no such file"), ("short\n", "holds no token")])
+def test_a_token_that_keeps_the_door_shut_is_warned_of(run: Run, write: Write, text: str | None, message: str) -> None:
+    """Queries would be answered all the same, so it refuses nothing; but who checks should learn it before the start."""
+    files = {"token_txt": text} if text else {}
+    path = write(geodns_toml=CONFIG + '[admin]\nlisten = "127.0.0.1:0"\ntoken_file = "token.txt"\n', a_zone=ZONE, **files)
+    told = run("check", path)
+
+    assert 0 == told.code
+    assert f"token.txt: warning: admin.token_file: {message}" in told.out
+
+
+def test_a_credential_of_the_service_is_not_looked_for(run: Run, write: Write) -> None:
+    """What systemd hands to the service alone nobody else can read."""
+    path = write(geodns_toml=CONFIG + '[admin]\ntoken_file = "/run/credentials/geodns.service/token"\n', a_zone=ZONE)
+
+    assert "fine" == run("check", path).out.splitlines()[-1]
+
+
 def test_problems_for_programs(run: Run, write: Write) -> None:
     """With errors the summary is null and every problem an object."""
     path = write(geodns_toml=CONFIG + "colour = 1\n", a_zone=ZONE)

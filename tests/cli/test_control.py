@@ -71,12 +71,20 @@ def test_status_tells_the_instance(door: Door, ask: Ask) -> None:
 
 
 def test_status_tells_why_it_is_not_ready(door: Door, ask: Ask) -> None:
-    """The reasons stand beside the state, and a refused reload is called that."""
-    door.keeper.reasons, door.keeper.problems = ["drained: kernel"], [PROBLEM]
+    """The reasons stand beside the state, and a refused reload is called that, with what it was refused for."""
+    door.keeper.reasons, door.keeper.problems = ["drained: kernel"], [PROBLEM | {"line": 2, "severity": "warning"}, PROBLEM]
     told = ask("status").out
 
     assert "state      NOT READY: drained: kernel\n" in told
-    assert "reload     REFUSED with 1 problems" in told
+    assert "reload     REFUSED 2026-09-21 14:13:20Z, took 0.25 s\n           a.zone:3: no such type (write A)\nlistening" in told
+
+
+def test_status_is_short_however_much_is_wrong(door: Door, ask: Ask) -> None:
+    """Of many errors the first five are shown, and how many more there are."""
+    door.keeper.problems = [PROBLEM | {"line": line} for line in range(1, 10)]
+    lines = ask("status").out.splitlines()
+
+    assert ["a.zone:5: no such type (write A)", "and 4 more: the log has all of them"] == [line.strip() for line in lines[8:10]]
 
 
 def test_an_accepted_reload_tells_its_generation(door: Door, ask: Ask) -> None:

@@ -86,3 +86,22 @@ def test_two_configurations_are_wrong_usage(tmp_path: Path) -> None:
     """Which of two would be meant is not guessed."""
     with pytest.raises(typer.BadParameter, match=r"one\.toml and .*two\.toml"):
         output.config_path(tmp_path / "two.toml", tmp_path / "one.toml")
+
+
+def test_colours_are_for_who_wants_them(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR takes them away, from problems and from lines that should be noticed; what is piped has none anyway."""
+    said = {}
+    for variables in ({}, {"FORCE_COLOR": "1"}, {"FORCE_COLOR": "1", "NO_COLOR": "1"}):
+        with monkeypatch.context() as patch:
+            for name in ("FORCE_COLOR", "NO_COLOR"):
+                patch.delenv(name, raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setenv("TERM", "xterm")
+            output.warn("look [here]")
+            output.show_problems(PROBLEMS, to_stderr=False)
+        said[len(variables)] = capsys.readouterr().out
+
+    assert "look [here]\na.zone:3: is [wrong] (make it right)\nwarning: is odd\n" == said[0]
+    assert {"\x1b[1;33m", "\x1b[31m", "\x1b[33m"} <= {f"\x1b{part.partition('m')[0]}m" for part in said[1].split("\x1b")}
+    assert not {"33", "31"} & {part.partition("m")[0].split(";")[-1] for part in said[2].split("\x1b[")}

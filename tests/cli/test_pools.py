@@ -40,7 +40,7 @@ def test_an_unknown_pool_is_told(door: Door, ask: Ask) -> None:
     """Exit code 1 with the remedy of the API."""
     told = ask("pool", "show", "wbe")
 
-    assert (1, "there is no pool 'wbe' (see /api/v1/pools)\n") == (told.code, told.err)
+    assert (1, "there is no pool 'wbe' (did you mean 'web'?)\n") == (told.code, told.err)
 
 
 def test_a_word_is_set_for_a_time(door: Door, ask: Ask) -> None:

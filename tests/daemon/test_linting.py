@@ -120,3 +120,25 @@ def test_a_distance_to_an_anycast_address_and_a_pool_without_zone_are_told(tmp_p
         found[0][2],
         found[1][2][: len("pools.far.endpoints[0]: 203.0.113.9 203.0.113.0/24 is anycast: ")],
     ]
+
+
+@pytest.mark.parametrize(
+    ("when_all_down", "rule", "told_of"),
+    [
+        ("all", "GEO continent:EU A 192.0.2.2", "A"),
+        ("nodata", "GEO continent:EU A 192.0.2.2", "A"),
+        ("fallback", "GEO continent:EU A 192.0.2.2", ""),
+        ("all", "GEO continent:EU AAAA 2001:db8::2", ""),
+        ("all", "GEO continent:EU TXT europe", ""),
+    ],
+)
+def test_rules_that_a_pool_hides_are_told(tmp_path: Path, when_all_down: str, rule: str, told_of: str) -> None:
+    """A pool of IPv4 answers for A; what is there for some clients then shows only where it may give way to plain records."""
+    config = (
+        f'[pools.app]\nsteering = "failover"\nwhen_all_down = "{when_all_down}"\n'
+        '[[pools.app.endpoints]]\nname = "a"\naddresses = ["192.0.2.9"]\n'
+    )
+    zone = f"app POOL app\napp A 192.0.2.1\napp AAAA 2001:db8::1\napp TXT everywhere\napp {rule}\n"
+    wanted = f"pools.app: the GEO {told_of} records of app.example.com. are never answered, for its POOL record is"
+
+    assert ([("geodns.toml", 1, wanted)] if told_of else []) == told(warnings(tmp_path, config, zone))

@@ -460,3 +460,20 @@ def test_an_unknown_option_is_wrong_usage() -> None:
 
     assert 2 == found.returncode
     assert "no-such-option" in found.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a PID namespace")
+def test_it_may_be_the_first_process(tmp_path: Path) -> None:
+    """As process 1 of a container, which no signal ends by default, SIGTERM ends it with 0 and all its processes with it."""
+    site = Site(tmp_path)
+    site.write({"geodns.toml": CONFIG, "example.com.zone": zone()})
+    command = (need("unshare", "util-linux"), "--pid", "--fork", "--kill-child", "--mount-proc", *site.command)
+    with daemons.running(tmp_path, Endpoint("127.0.0.1", site.port), command) as server:
+        outer = server.process.pid
+        inside = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
+        assert "NSpid:" in (status := Path(f"/proc/{inside}/status").read_text())
+        assert "1" == status.partition("NSpid:")[2].splitlines()[0].split()[-1]
+        os.kill(inside, signal.SIGTERM)
+
+        assert 0 == server.wait()
+        assert "INFO stopped" in server.stderr

@@ -19,6 +19,7 @@ from geodns.geo.selector import (
     RegionSelector,
     Selector,
     SubdivisionSelector,
+    likely,
     parse,
     parse_place,
 )
@@ -54,10 +55,13 @@ BAD = [
     ("two words", "is no selector"),
     ("*", "is no selector"),
     ("-eu", "is no selector"),
-    ("192.0.2.0/24", "is no selector"),
-    ("city:Berlin", "'city' is no kind of selector: use net, asn, subdivision, country or continent"),
+    ("192.0.2.0/24", "is no selector: write net:192.0.2.0/24"),
+    ("town:Berlin", "'town' is no kind of selector: use net, asn, subdivision, country or continent"),
+    ("city:Berlin", "cities cannot be selected, for databases miss them too often: use net: or a region"),
+    ("region:apac", "a region has no kind before it: write apac"),
+    ("country:DE,country:AT", "is more than one selector: write each by itself, or list them in a region"),
     (":DE", "is no kind of selector"),
-    ("2001:db8::/32", "is no kind of selector"),
+    ("2001:db8::/32", "is no kind of selector: write net:2001:db8::/32"),
     ("net:", "is no network: write an address and a prefix length"),
     ("net:192.0.2/24", "is no network"),
     ("net:192.0.2.0/33", "is no network"),
@@ -83,6 +87,23 @@ BAD = [
     ("country:", "is no country"),
     ("continent:XX", "is no continent: use one of AF AN AS EU NA OC SA"),
     ("continent:Europe", "is no continent"),
+]
+
+LIKELY = [
+    ("EU", "continent:EU"),
+    ("europe", "continent:EU"),
+    ("north-america", "continent:NA"),
+    ("de", "country:DE"),
+    ("Germany", "country:DE"),
+    ("UK", "country:GB"),
+    ("NA", "continent:NA or country:NA"),
+    ("US-CA", "subdivision:US-CA"),
+    ("AS64500", "asn:64500"),
+    ("192.0.2.1", "net:192.0.2.1/32"),
+    ("64500", ""),
+    ("apac", ""),
+    ("*", ""),
+    ("", ""),
 ]
 
 VERSIONS: st.SearchStrategy[Version] = st.sampled_from([4, 6])
@@ -118,6 +139,19 @@ def test_a_bad_selector_is_told_with_its_remedy(text: str, why: str) -> None:
 
     assert why in str(told.value)
     assert text in str(told.value)
+
+
+@pytest.mark.parametrize(("word", "meant"), LIKELY)
+def test_a_word_without_its_kind_is_understood(word: str, meant: str) -> None:
+    """Codes, names, numbers and networks that other servers take by themselves lead to the selector that stands for them here."""
+    assert meant == likely(word)
+
+
+@given(st.text(max_size=12))
+def test_what_is_likely_is_a_selector(word: str) -> None:
+    """Nothing is proposed that would be refused itself."""
+    for proposed in likely(word).split(" or ") if likely(word) else ():
+        assert proposed == str(parse(proposed))
 
 
 @given(SELECTORS)

@@ -90,11 +90,13 @@ def test_a_catchment_that_cannot_be_meant_is_refused(door: Door, query: str, err
 
 
 def test_a_pool_is_found_by_name(door: Door) -> None:
-    """One pool is told by its name; another name is 404 with a remedy."""
+    """One pool is told by its name; another name is 404 with a remedy: the nearest name, else all that there are."""
+    far = ask(door, "GET", "/api/v1/pools/mail").json()
+    assert "known are web" == far["remedy"]
     known, unknown = ask(door, "GET", "/api/v1/pools/web"), ask(door, "GET", "/api/v1/pools/wbe")
 
     assert (200, "web") == (known.status_code, known.json()["name"])
-    assert (404, {"error": "there is no pool 'wbe'", "remedy": "see /api/v1/pools"}) == (unknown.status_code, unknown.json())
+    assert (404, {"error": "there is no pool 'wbe'", "remedy": "did you mean 'web'?"}) == (unknown.status_code, unknown.json())
 
 
 @pytest.mark.parametrize("path", ["livez", "readyz"])

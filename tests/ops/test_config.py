@@ -221,6 +221,7 @@ def test_the_admin_door_is_read_and_written(text: str, expected: Listen | UnixLi
         ("listen = 'unix:/run/'", "admin.listen: '/run/' is no absolute path of a socket"),
         (f"listen = 'unix:/{'x' * 103}'", "admin.listen: the path has 104 octets, and a socket's at most 103"),
         ("listen = 'localhost:1'", "admin.listen: 'localhost' is no IP address"),
+        ("listen = '*:1'", "admin.listen: '*' is no IP address: every address is 0.0.0.0 for IPv4 and [::] for IPv6"),
         ("listen = '0.0.0.0:1'", "admin.listen: '0.0.0.0:1' is open to other machines, and there is no token"),
         ("listen = '[2001:db8::1]:1'", "admin.listen: '[2001:db8::1]:1' is open to other machines, and there is no token"),
         ("hosts = ['dns.example:80']", "admin.hosts[0]: 'dns.example:80' is no host name"),
@@ -518,7 +519,7 @@ SAID = [
     (
         16,
         "regions.eu[1]: 'eu' is a region inside a region, which is not allowed",
-        "list that region's selectors instead",
+        "write continent:EU, or list that region's selectors",
     ),
     (22, "zones[1].file: is missing", "add file = …"),
     (23, "zones[1].name: zone 'example.com.' is already in zones[0]", "keep one"),
@@ -551,6 +552,21 @@ def test_a_syntax_error_is_one_problem(text: str, line: int, message: str) -> No
     assert (line, message) == (problem.line, problem.message[: len(message)])
     assert problem.remedy
     assert "(at " not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("[server]\n\n[server]\n", "for the second time"),
+        ("workers = 1\nworkers = 2\n", "for the second time"),
+        ("[[zones]]\nname = example.com\n", "text needs quotes"),
+    ],
+)
+def test_what_is_there_twice_is_called_that(text: str, remedy: str) -> None:
+    """Quotes and brackets do not mend a key or a table that is there twice."""
+    [problem] = problems_of(text)
+
+    assert remedy in problem.remedy
 
 
 @pytest.mark.parametrize(

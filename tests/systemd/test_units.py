@@ -174,6 +174,7 @@ PLACED = {
     "etc/systemd/system/geodns-announce.service",
     "etc/sysusers.d/geodns.conf",
     "opt/geodns/share/doc/geodns/operations.md",
+    "opt/geodns/share/doc/geodns/page.png",
     "opt/geodns/share/geodns/drop-ins/notify-reload.conf",
     "opt/geodns/share/geodns/grafana/geodns.json",
     "opt/geodns/share/geodns/prometheus/geodns.alerts.yml",

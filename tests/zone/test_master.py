@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_good_lines_are_read(text: str, expected: list[str]) -> None:
 
 FAULTS: list[tuple[str, list[tuple[int, str]]]] = [
     ("a 9 AA 192.0.2.1", [(1, "unknown type 'AA' (did you mean A or AAAA?)")]),
+    ("a 9 ALIAS www", [(1, "unknown type 'ALIAS' (write the addresses, or a POOL record")]),
+    ("a 9 lua A x", [(1, "unknown type 'lua' (write GEO or POOL records")]),
+    ("a 9 MAILX x", [(1, "unknown type 'MAILX' (write a type such as A")]),
+    ("# hosts of the office", [(1, "unknown type 'hosts' (a comment begins with ;)")]),
+    ("a 9 A 192.0.2.1 # office", [(1, "is more than A data holds (a comment begins with ;)")]),
+    ('a 9 MX "10 # x', [(1, "(balance it")]),
     ("a 9 A", [(1, "a record of type A without data (write an IPv4 address")]),
     ("a 9 A 192.0.2.256", [(1, "'192.0.2.256' is no A data (write an IPv4 address such as 192.0.2.1)")]),
     ("a 9 A 192.0.2.1 192.0.2.2", [(1, "is more than A data holds")]),
@@ -220,6 +227,8 @@ def test_cycles_and_depth_end(tmp_path: Path) -> None:
 UNREADABLE: list[tuple[str, Callable[[Path], object], str]] = [
     ("absent", lambda _path: None, "No such file"),
     ("directory", lambda path: path.mkdir(), "is a directory"),
+    ("gzip", lambda path: path.write_bytes(gzip.compress(b"a A 192.0.2.1\n")), "is packed by gzip"),
+    ("UTF-16", lambda path: path.write_text("a A 192.0.2.1\n", "utf-16"), "is UTF-16 text"),
     ("NUL", lambda path: path.write_bytes(b"a\nb\0c\n"), "NUL octet on line 2"),
     ("Latin-1", lambda path: path.write_bytes(b"a\n\xfc\n"), "octet 0xfc on line 2"),
     ("link loop", lambda path: path.symlink_to(path), "cannot be read"),

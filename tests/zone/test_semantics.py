@@ -107,7 +107,7 @@ def test_any_records_are_judged(lines: list[tuple[str, str]]) -> None:
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_every_error_is_told_and_few_of_many_warnings(wrong: int, odd: int) -> None:
     """An operator needs all that refuses the load at once; of a kind of warning twenty, and how many more there are."""
-    errors_text = "".join(f"e{number} CNAME a\ne{number} CNAME b\n" for number in range(wrong))
+    errors_text = "".join(f"e{number} CNAME a.\ne{number} CNAME b.\n" for number in range(wrong))
     warnings_text = "".join(f"w{number} WHOAMI\n" for number in range(odd))
     found = check(ORIGIN, parse_text(HEAD + errors_text + warnings_text, ORIGIN).records, "z", selector_fault, pool_fault)
 

@@ -68,7 +68,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 class BadBody(ValueError):
     """A body that is not what it must be; the message says where and why, `remedy` what to do."""
 
-    remedy = "see /openapi.json for what the body may hold"
+    remedy = "see /openapi.json for what may be asked"
 
 
 def parse(kind: type[AnyBody], octets: bytes) -> AnyBody:

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_NAMED = 10  # names that a remedy lists at most
 _PACKING = 1  # gzip's level: a higher one takes longer than the network does
 
 _log = logging.getLogger("geodns.admin")
@@ -142,7 +144,11 @@ async def _pool(call: _Call) -> Response:
     try:
         return reply(call.keeper.pool(name))
     except KeyError:
-        return refusal(404, f"there is no pool {name!r}", "see /api/v1/pools")
+        names = [str(pool["name"]) for pool in call.keeper.pools()]
+        close = get_close_matches(name, names, 1)
+        known = f"known are {', '.join(names[:_NAMED])}" if names else "the configuration has none"
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return refusal(404, f"there is no pool {name!r}", f"did you mean {close[0]!r}?" if close else known + more)
 
 
 async def _explain(call: _Call) -> Response:

@@ -4,7 +4,7 @@ from geodns.ops.config._announce import Announce, Bird, Exabgp, Exec, Frr
 from geodns.ops.config._announce_together import MOST_QUESTIONS, service_addresses, unaskable
 from geodns.ops.config._listen import BadListen, Listen, UnixListen, parse_admin_listen, parse_listen, parse_socket
 from geodns.ops.config._pools import Check, Endpoint, Pool
-from geodns.ops.config._reading import load, parse, schema
+from geodns.ops.config._reading import example, load, parse, schema
 from geodns.ops.config._salvage import ConfigurationRefused, Rest
 from geodns.ops.config._tables import (
     Admin,
@@ -48,6 +48,7 @@ __all__ = [
     "Server",
     "UnixListen",
     "Zone",
+    "example",
     "load",
     "parse",
     "parse_admin_listen",

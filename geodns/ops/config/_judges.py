@@ -247,7 +247,9 @@ def selector_text(text: str) -> str:
     if isinstance(found, selector.NetSelector) and (inside := embedded_ipv4(found.network)):
         refuse(f"'{text}' never matches: IPv4 addresses inside IPv6 are looked up as IPv4", f'write "net:{inside}"')
     if isinstance(found, selector.RegionSelector):
-        refuse(f"'{text}' is a region inside a region, which is not allowed", "list that region's selectors instead")
+        meant = selector.likely(text)
+        remedy = f"write {meant}, or list that region's selectors" if meant else "list that region's selectors instead"
+        refuse(f"'{text}' is a region inside a region, which is not allowed", remedy)
     return text
 
 

@@ -63,7 +63,8 @@ def parse_listen(text: str) -> Listen:
     try:
         address = ip_address(host[1:-1] if bracketed else host)
     except ValueError as error:
-        raise BadListen(f"'{host}' is no IP address") from error
+        every = ": every address is 0.0.0.0 for IPv4 and [::] for IPv6" if host in ("", "*") else ""
+        raise BadListen(f"'{host}' is no IP address{every}") from error
     if bracketed and address.version == 4:
         raise BadListen(f"'{host}' is an IPv4 address in brackets")
     if not bracketed and address.version == 6:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,11 @@ from geodns.ops.toml_lines import KeyPath, locate, nearest
 from geodns.problem import Problem, ProblemsFound, Severity
 
 
+def example() -> str:
+    """A configuration with every key, its default and a comment: `config/geodns.toml` of the sources."""
+    return files("geodns.ops.config").joinpath("example.toml").read_text("utf-8")
+
+
 def load(path: Path) -> Config:
     """Read a configuration file; raises ProblemsFound with everything that is wrong with it.
 
@@ -26,7 +32,9 @@ def load(path: Path) -> Config:
     try:
         octets = path.read_bytes()
     except FileNotFoundError:
-        problem = Problem(str(path), 0, "there is no such file", "name an existing file; config/geodns.toml is an example")
+        problem = Problem(
+            str(path), 0, "there is no such file", "name an existing file; `geodns config example` prints one to begin with"
+        )
     except IsADirectoryError:
         problem = Problem(str(path), 0, "is a directory", "name the configuration file in it")
     except PermissionError:

@@ -45,7 +45,10 @@ def syntax_problem(message: str, text: str, file: str) -> Problem:
         line = int(found[1])
     elif place.startswith("end of document"):
         line = text.rstrip().count("\n") + 1
-    return Problem(file, line, f"not TOML: {what[:1].lower()}{what[1:]}", "text needs quotes, lists need [ ]; see toml.io")
+    remedy = "text needs quotes, lists need [ ]; see toml.io"
+    if what == "Cannot overwrite a value" or what.endswith(" twice"):
+        remedy = "a key or a table begins here for the second time: keep one, with all that belongs to it"
+    return Problem(file, line, f"not TOML: {what[:1].lower()}{what[1:]}", remedy)
 
 
 def fault_of(details: ErrorDetails, lines: dict[KeyPath, int]) -> Fault:
