@@ -324,6 +324,8 @@ class _Negatives:
 
     def _wildcard(self, source: Node) -> dict[bytes, Entry] | None:
         """Entries by type and class, for records that hold no name: their replies are the same for every name asked."""
+        if self.compiler.snapshot.zone_of(source.name, Type.A) is not self.zone:
+            return None  # its name is another zone's, served here too: asked for itself, it answers something else
         entries: dict[bytes, Entry] = {}
         for rdtype in source.rrsets:
             if rdtype in _WITH_NAMES:
