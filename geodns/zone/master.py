@@ -52,7 +52,7 @@ EXPECTED = {
 
 _COMPLEX = re.compile(r'[()"\\]')
 _MARK = re.compile(
-    r'(?P<kept>\\.|"(?:[^"\\\n]|\\.)*")|(?P<quote>"[^\n]*)|(?P<comment>;[^\n]*)|(?P<open>\()|(?P<close>\))|(?P<newline>\n)'
+    r'(?P<kept>\\.|"(?:[^"\\\n]|\\.)*")|(?P<quote>"[^\n]*)|(?P<escape>\\(?=\n|\Z))|(?P<comment>;[^\n]*)|(?P<open>\()|(?P<close>\))|(?P<newline>\n)'
 )
 _NEXT_OWNER = re.compile(r"\n(?=[^ \t\n;)])")
 _FIELD = re.compile(r'[ \t]*((?:[^ \t"\\]|\\.)+)')
@@ -225,6 +225,8 @@ def _flatten(text: str, at: int, last_closing: int) -> tuple[str, str, int]:
             return _join(pieces), fault, match.start()
         if kind == "quote":
             fault = fault or "a quoted string does not end on its line"
+        elif kind == "escape":
+            fault = fault or "a backslash at the end of a line has nothing to escape"
         elif kind == "open":
             depth += 1
             if match.start() > last_closing:

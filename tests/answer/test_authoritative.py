@@ -67,6 +67,13 @@ def test_an_ever_longer_redirection_ends() -> None:
     assert 1 == sum(" DNAME " in record for record in reply.answer)
 
 
+def test_a_redirection_that_is_asked_for_and_led_to_is_told_once() -> None:
+    """A DNAME that leads to its own owner answers the question for DNAME too: RFC 2181 §5 knows no record twice."""
+    reply = ask(snapshot_of({"example.": f"{HEAD}a.d DNAME d\n"}), question("a.a.d.example. DNAME"))
+
+    assert ["a.d.example. 300 DNAME d.example.", "a.a.d.example. 300 CNAME a.d.example."] == reply.answer
+
+
 def test_required_glue_that_does_not_fit_sets_tc() -> None:
     """RFC 9471 §3.1: a referral without all in-domain glue is truncated; sibling glue is dropped silently."""
     delegation = "".join(f"sub NS ns{number}.sub\nns{number}.sub AAAA 2001:db8::{number:x}\n" for number in range(11))

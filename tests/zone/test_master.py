@@ -85,6 +85,7 @@ FAULTS: list[tuple[str, list[tuple[int, str]]]] = [
     ("a..b 9 A 192.0.2.1\n 9 A 192.0.2.1", [(1, "'a..b' is no domain name: an empty label")]),
     ('a 9 TXT "x\nb 9 A 192.0.2.300', [(1, "quoted string does not end"), (2, "no A data")]),
     ('a 9 TXT ( "x\n "y" )\nb 9 A 192.0.2.300', [(1, "quoted string does not end"), (3, "no A data")]),
+    ("a 9 TXT ( x\\\n y )\nb 9 A 192.0.2.300", [(1, "backslash at the end of a line"), (3, "no A data")]),
     ("a 9 TXT x )\nb 9 A 192.0.2.300", [(1, "closing parenthesis"), (2, "no A data")]),
     ("a 9 MX (\n 10\n x y )\nb 9 A 192.0.2.300", [(1, "more than MX data holds"), (4, "no A data")]),
     ("a 9 TXT ( x\n y\nb 9 A 192.0.2.300\nc 9 A 192.0.2.301", [(1, "never closed"), (3, "no A"), (4, "no A")]),
@@ -156,6 +157,16 @@ def test_plain_zones_read_as_dnspython_reads_them(owned: dict[str, str], between
     expected = {(owner.to_wire(), ttl, rdata.to_wire()) for owner, ttl, rdata in oracle.iterate_rdatas()}
 
     assert expected == {(record.owner, record.ttl, record.rdata) for record in parse_text(text, ORIGIN).records}
+
+
+@given(st.text(alphabet="aßéÉ☃。.-_*İ\u200d", min_size=1, max_size=8))
+def test_an_owner_and_a_target_of_one_text_are_one_name(text: str) -> None:
+    """Names beyond ASCII mean the same on both sides of a record, or nothing on either; only in data is case kept."""
+    text += "é"
+    owner, target = (parse_text(line, ORIGIN) for line in (f"{text} 9 TXT x\n", f"a 9 CNAME {text}\n"))
+
+    assert bool(owner.problems) == bool(target.problems)
+    assert [record.owner for record in owner.records] == [record.rdata.lower() for record in target.records]
 
 
 @pytest.mark.parametrize("modifier", ["", "{0}", "{-3}", "{5,4}", "{0,3,x}", "{0,3,X}", "{0,5,o}", "{0,7,n}", "{9,8,N}"])
