@@ -65,7 +65,7 @@ def _lines(draw: st.DrawFn, kinds: Sequence[str], origins: Sequence[str], labels
         | st.sampled_from(["@", ".", "out.test.", *origins])
     )
     made = [f"$TTL {draw(st.sampled_from([0, 60, 2**31 - 1]))}"]
-    made.append(f"@ SOA {draw(_HEADS)} 1 2 3 4 {draw(st.sampled_from([0, 5, 2**32 - 1]))}")
+    made.append(f"@ SOA {draw(_HEADS)} 1 2 3 4 {draw(st.sampled_from([0, 5, 2**31 - 1]))}")
     made.append(f"@ NS {draw(targets)}")
     for _ in range(draw(st.integers(0, 9))):
         owner, kind = draw(st.just("@") | names), draw(st.sampled_from(kinds))
