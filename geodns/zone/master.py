@@ -119,6 +119,22 @@ def parse_text(text: str, origin: Name, file: str = "<text>") -> ZoneFile:
     return ZoneFile(tuple(reader.records), tuple(reader.problems))
 
 
+def included_by(path: Path) -> list[str]:
+    """What the `$INCLUDE` lines of a file name, as reading it would find them; nothing where it cannot be read."""
+    try:
+        text = _text_of(path)
+    except _Fault:
+        return []
+    found = []
+    for _number, flat, fault in _flat_lines(text) if "$include" in text.lower() else ():
+        if not fault and flat.split(None, 1)[0].upper() == "$INCLUDE" and flat[0] == "$":
+            try:
+                found.append(_words(flat, 1, 2, "$INCLUDE hosts.zone")[0])
+            except _Fault:
+                continue
+    return found
+
+
 def origin_of(path: Path) -> Name | None:
     """Guess a file's origin, None if nothing tells it.
 
