@@ -344,6 +344,20 @@ def test_usual_questions_take_no_detour_once_their_form_is_known(name: str, rdty
     assert paths.general(octets, sockaddr("198.18.0.53")) == reply
 
 
+@pytest.mark.parametrize("numbers", ["4294967295 2 3 4 60", "1 255 65535 4 255"])
+def test_no_serial_sends_negative_answers_round(numbers: str) -> None:
+    """Whatever octets the numbers of a SOA record have, a flood of names that do not exist is matched."""
+    zone = f"@ 60 SOA ns host {numbers}\n@ 60 NS ns.example.net.\nwww 60 A 192.0.2.1\n"
+    paths, address = Both(snapshot_of({"example.": zone})), sockaddr("192.0.2.1")
+    asked = [message(name, Type.TXT, 1, 0x0100, None, 0) for name in ("www.example.", "none.example.", "x.www.example.")]
+    for query in asked:
+        paths.fast(query, address)
+    before = paths.detours
+
+    assert [paths.general(query, address) for query in asked] == [paths.fast(query, address) for query in asked]
+    assert before == paths.detours
+
+
 @pytest.mark.parametrize("name", OWNERS)
 def test_every_type_of_every_owner_is_answered_alike(name: str) -> None:
     """A sweep: what is too long to be prepared, or hangs on names, is answered like the rest."""
