@@ -354,7 +354,7 @@ class _Resolution:
         other: list[RRset] = []
         for target in targets(delegation):
             glue = zone.contents.nodes.get(target)
-            if glue is not None and (glue.cut is not None or not glue.variants):
+            if glue is not None and (glue.cut is not None or not (glue.variants or glue.pool)):
                 found = [rrset for rdtype in _ADDRESSES if (rrset := glue.rrsets.get(rdtype))]
                 (in_domain if is_subdomain(target, node.name) else other).extend(found)
         self.response.additional += in_domain + other

@@ -90,6 +90,21 @@ def test_required_glue_that_does_not_fit_sets_tc() -> None:
     assert 11 == len(ask(snapshot, question("x.sub.example. A", payload_size=0)).additional)
 
 
+@pytest.mark.parametrize(
+    ("server", "glue"),
+    [
+        ("ns A 192.0.2.1", ["ns.example. 300 A 192.0.2.1"]),
+        ("ns A 192.0.2.1\nns GEO eu A 192.0.2.2", []),
+        ("ns A 192.0.2.1\nns POOL app", []),
+    ],
+)
+def test_a_referral_brings_along_only_what_everybody_gets(server: str, glue: list[str]) -> None:
+    """Addresses of a server that hang on the client, or on who is up, are left for the resolver to ask for (RFC 7871 §7.3.1)."""
+    snapshot = snapshot_of({"example.": f"{HEAD}sub NS ns\n{server}\n"}, regions={"eu": ["continent:EU"]})
+
+    assert glue == ask(snapshot, question("x.sub.example. A")).additional
+
+
 def test_of_several_tailored_rrsets_the_longest_scope_counts() -> None:
     """RFC 7871 §7.2.1: the scope of an answer is that of its most closely scoped RRset, 0 without any."""
     selections: list[Decision] = [
