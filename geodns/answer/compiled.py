@@ -290,7 +290,7 @@ class _Negatives:
         rdata = soa.rdatas[0].lower()
         first_end = rdata.index(b"\0") + 1
         self.hosts = (Name(rdata[:first_end]), Name(rdata[first_end : rdata.index(b"\0", first_end) + 1]))
-        self.expressible = not any(_FILLER in host for host in self.hosts)
+        self.expressible = not any(_FILLER[0] in host for host in self.hosts)
         self.special = frozenset(suffix for host in self.hosts for suffix in suffixes(host))
         self.nxdomain = Response(rcode=Rcode.NXDOMAIN, authoritative=True, authority=[soa])
         self.nodata = Response(authoritative=True, authority=[soa])

@@ -140,7 +140,8 @@ def answers(server: Geodns) -> dict[str, tuple[str, str]]:
     """Response code, and the address if there is one, by UDP; each question three times, so that the last is matched."""
     found = {}
     for asked in ASKED:
-        query = dns.message.make_query(*asked.split(), use_edns=False)
+        name, rdtype = asked.split()
+        query = dns.message.make_query(name, rdtype, use_edns=False)
         octets = [server.endpoint.udp(query.to_wire()) for _ in range(3)]
         assert octets[0] == octets[1] == octets[2]
         reply = dns.message.from_wire(octets[2] or b"")
