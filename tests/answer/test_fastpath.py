@@ -9,7 +9,7 @@ from functools import cache
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from geodns.answer import (
@@ -638,7 +638,7 @@ def compare_counters(paths: Both, octets: bytes, asked: list[tuple[bytes, str]])
     assert counted(paths.plain_census) - before[0] == counted(paths.census) - before[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking compiles for minutes
 @given(zone_sets(), MOMENTS, st.booleans(), st.data())
 def test_zones_of_every_shape_answer_and_count_alike(
     zones: Mapping[str, tuple[str, ZoneContents]], standing: bytes, trusted: bool, data: st.DataObject
