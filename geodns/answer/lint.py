@@ -50,7 +50,9 @@ def _undelegated(served: _Served) -> Iterator[Problem]:
             message = f"zone {to_text(contents.origin)} is not delegated by {to_text(parent.origin)}, which is served here too"
             remedy = f"add NS records for {to_text(contents.origin)} to {parent.file}"
             if isinstance(match, Redirection):
-                remedy = f"take the DNAME of {to_text(match.node.name)} out of {parent.file}: nothing can be below it (RFC 6672 §2.4)"
+                remedy = (
+                    f"take the DNAME of {to_text(match.node.name)} out of {parent.file}: nothing can be below it (RFC 6672 §2.4)"
+                )
             yield Problem(contents.file, 0, message, remedy, Severity.WARNING)
 
 
