@@ -223,24 +223,25 @@ class Compared:
     observations: Mapping[tuple[str, str], Sequence[Observation]]
 
 
-def _records(section: list[dns.rrset.RRset]) -> frozenset[Record]:
+def _records(section: list[dns.rrset.RRset], *, once: bool) -> frozenset[Record]:
     found = [
         (rrset.name.canonicalize().to_text(), dns.rdatatype.to_text(rrset.rdtype), rrset.ttl, rrset[0].to_digestable())
         for rrset in section
     ]
-    assert len(found) == len(set(found)), f"a record twice: {found}"
+    assert not once or len(found) == len(set(found)), f"a record twice: {found}"
     return frozenset((to_text(from_text(owner)), *rest) for owner, *rest in found)
 
 
-def observe(octets: bytes) -> Observation:
+def observe(octets: bytes, *, once: bool = True) -> Observation:
+    """What a reply says; each record `once`, unless its sender may say it again, as peers do in redirections to themselves."""
     message = dns.message.from_wire(octets, one_rr_per_rrset=True)
     return Observation(
         dns.rcode.to_text(message.rcode()),
         bool(message.flags & dns.flags.AA),
         bool(message.flags & dns.flags.TC),
-        _records(message.answer),
-        _records(message.authority),
-        _records(message.additional),
+        _records(message.answer, once=once),
+        _records(message.authority, once=once),
+        _records(message.additional, once=once),
     )
 
 

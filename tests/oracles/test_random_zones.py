@@ -84,8 +84,8 @@ def is_left_out(peer: str, asked: Asked, case: Case, snapshot: answer.Snapshot) 
     aliases = [record for record in case.ours.answer if record[1] == "CNAME"]
     if len(aliases) > LONGEST or case.ours.tc or case.theirs.tc:
         return True
-    if peer == "nsd":  # it keeps all zones in one tree, and sees names of one in another; DS at an apex it lets the zone deny
-        return len(asked.zones) > 1 or (asked.question.rdtype == Type.DS and asked.question.name in asked.zones)
+    if peer == "nsd":  # DS at an apex it denies, though the zone has it
+        return asked.question.rdtype == Type.DS and asked.question.name in asked.zones
     home = snapshot.zone_of(Name(asked.question.name), asked.question.rdtype)
     reached = (snapshot.zone_of(Name(rdata), asked.question.rdtype) for _owner, _type, _ttl, rdata in aliases)
     return any(zone is not home for zone in reached)  # Knot ends an answer where an alias leaves the zone
@@ -94,13 +94,13 @@ def is_left_out(peer: str, asked: Asked, case: Case, snapshot: answer.Snapshot) 
 @pytest.mark.parametrize("peer", ["nsd", "knot"])
 def test_a_peer_answers_the_same(tmp_path: Path, peer: str) -> None:
     """RCODE, AA and the records of every section are the peer's for every question about every set of zones."""
-    sets = random_sets()
+    sets = [each for each in random_sets() if peer == "knot" or len(each) == 1]  # NSD keeps all zones in one tree, and mixes them
     zones = {origin.rstrip("."): f"$ORIGIN {origin}\n{text}" for each in sets for origin, (text, _contents) in each.items()}
     snapshot = compiled([contents for each in sets for _text, contents in each.values()])
     asked = list(questions(sets, snapshot))
     with {"nsd": daemons.nsd, "knot": daemons.knot}[peer](tmp_path / peer, zones) as server:
-        theirs = map(observe, server.endpoint.udp_all([each.question.octets for each in asked]))
-        cases = [Case(each.question, observe(each.octets), reply) for each, reply in zip(asked, theirs, strict=True)]
+        replies = zip(asked, server.endpoint.udp_all([each.question.octets for each in asked]), strict=True)
+        cases = [Case(each.question, observe(each.octets), observe(theirs, once=False)) for each, theirs in replies]
     judged = [case for each, case in zip(asked, cases, strict=True) if not is_left_out(peer, each, case, snapshot)]
     differing = [case for case in (normalised(peer, case)[0] for case in judged) if case.ours != case.theirs]
 
