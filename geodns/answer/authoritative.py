@@ -296,7 +296,8 @@ class _Resolution:
             answered = self._with_hints(zone, node, answered)
         if (node.name, self.rdtype) not in zone.tailored and answered == rrset.at(self.name):
             self.say("the records are the same for every client")
-        self.response.answer.append(answered)
+        if answered not in self.response.answer:  # the DNAME that led here may be what is asked for
+            self.response.answer.append(answered)
         self._add_targets(zone, answered)
 
     def _with_hints(self, zone: Zone, node: Node, rrset: RRset) -> RRset:
@@ -353,7 +354,7 @@ class _Resolution:
         other: list[RRset] = []
         for target in targets(delegation):
             glue = zone.contents.nodes.get(target)
-            if glue is not None and (glue.cut is not None or not glue.variants):
+            if glue is not None and (glue.cut is not None or not (glue.variants or glue.pool)):
                 found = [rrset for rdtype in _ADDRESSES if (rrset := glue.rrsets.get(rdtype))]
                 (in_domain if is_subdomain(target, node.name) else other).extend(found)
         self.response.additional += in_domain + other

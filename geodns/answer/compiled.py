@@ -16,7 +16,7 @@ from geodns.answer.snapshot import Snapshot, Tailored, Zone
 from geodns.answer.steering import PoolSelection, Steered
 from geodns.answer.whoami import Introduction
 from geodns.geo import FALLBACK, FIRST_RULE, Partition, Rule
-from geodns.wire import Name, Query, Rcode, Response, RRset, Type, question_of, suffixes
+from geodns.wire import ROOT, Name, Query, Rcode, Response, RRset, Type, question_of, suffixes
 from geodns.wire.names import MAX_NAME
 from geodns.wire.query import HEADER_SIZE
 from geodns.wire.records import COMPRESSIBLE
@@ -161,6 +161,8 @@ class _Compiler:
                 compiled.add(name, rdtype, entry)
             if not entries.keys() | families >= node.rrsets.keys() - {Type.DS}:
                 owner.nodata = None  # a type that is there but not prepared, for being too long, is no type that it lacks
+            if families and name == ROOT:  # replies of pools, which names share, point to the name asked
+                owner.nodata, families = None, set()
             for rdtype in families:
                 absent = partial(_without, owner, owner.nodata, rdtype)
                 seat = Seat(compiled.entries, question_of(name, rdtype), len(name), absent)
@@ -192,7 +194,7 @@ class _Compiler:
         if Type.CNAME in types:
             types |= {*_CHAINED}
         for rdtype in types - {Type.DS} - pooled:  # asked at an apex, DS is the parent's
-            if Type.CNAME in types or rdtype in _WITH_NAMES:
+            if Type.CNAME in types or rdtype in _WITH_NAMES or node.name == ROOT:  # no pointer is shorter than the root itself
                 entry = self.entry(node.name, rdtype)
             else:
                 entry = self._nameless(node.rrsets[rdtype], zone.tailored.get((node.name, rdtype)))
@@ -288,7 +290,7 @@ class _Negatives:
         rdata = soa.rdatas[0].lower()
         first_end = rdata.index(b"\0") + 1
         self.hosts = (Name(rdata[:first_end]), Name(rdata[first_end : rdata.index(b"\0", first_end) + 1]))
-        self.expressible = _FILLER not in rdata
+        self.expressible = not any(_FILLER[0] in host for host in self.hosts)
         self.special = frozenset(suffix for host in self.hosts for suffix in suffixes(host))
         self.nxdomain = Response(rcode=Rcode.NXDOMAIN, authoritative=True, authority=[soa])
         self.nodata = Response(authoritative=True, authority=[soa])
@@ -322,6 +324,8 @@ class _Negatives:
 
     def _wildcard(self, source: Node) -> dict[bytes, Entry] | None:
         """Entries by type and class, for records that hold no name: their replies are the same for every name asked."""
+        if self.compiler.snapshot.zone_of(source.name, Type.A) is not self.zone:
+            return None  # its name is another zone's, served here too: asked for itself, it answers something else
         entries: dict[bytes, Entry] = {}
         for rdtype in source.rrsets:
             if rdtype in _WITH_NAMES:

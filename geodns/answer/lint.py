@@ -10,7 +10,7 @@ from geodns.answer.targets import targets
 from geodns.geo import PlaceSelector, overlaps, parse, rule_of
 from geodns.problem import Problem, Severity, bounded
 from geodns.wire import Name, RRset, Type, suffixes, to_text
-from geodns.zone import UNDOUBTED, Anycast, Cut, Exact, Wildcard, ZoneContents
+from geodns.zone import UNDOUBTED, Anycast, Cut, Exact, Redirection, Wildcard, ZoneContents
 
 _ADDRESSES = (Type.A, Type.AAAA)
 _Served = Mapping[Name, ZoneContents]
@@ -46,9 +46,13 @@ def _undelegated(served: _Served) -> Iterator[Problem]:
     """A zone served beside its parent, which does not delegate it: resolvers that start at the parent never ask for it."""
     for contents in served.values():
         parent = _parent(served, contents.origin)
-        if parent and not isinstance(parent.find(contents.origin), Cut):
+        if parent and not isinstance(match := parent.find(contents.origin), Cut):
             message = f"zone {to_text(contents.origin)} is not delegated by {to_text(parent.origin)}, which is served here too"
             remedy = f"add NS records for {to_text(contents.origin)} to {parent.file}"
+            if isinstance(match, Redirection):
+                remedy = (
+                    f"take the DNAME of {to_text(match.node.name)} out of {parent.file}: nothing can be below it (RFC 6672 §2.4)"
+                )
             yield Problem(contents.file, 0, message, remedy, Severity.WARNING)
 
 

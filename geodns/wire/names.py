@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NewType
 
+import dns.exception
+import dns.name
+
 Name = NewType("Name", bytes)
 """An absolute domain name: uncompressed wire octets, ASCII letters lower-cased (RFC 1035 §3.1, RFC 4343)."""
 
@@ -31,11 +34,10 @@ def from_text(text: str, origin: Name = ROOT) -> Name:
         return ROOT
     if text == "@":
         return origin
+    if not text.isascii():
+        return _international(text, origin)
     labels, current, absolute = [], bytearray(), False
-    try:
-        octets, at = text.encode("ascii" if text.isascii() else "idna"), 0
-    except UnicodeError as error:
-        raise BadName(f"no name of the internet: {error}") from error
+    octets, at = text.encode("ascii"), 0
     while at < len(octets):
         octet = octets[at]
         at += 1
@@ -51,6 +53,16 @@ def from_text(text: str, origin: Name = ROOT) -> Name:
     if not absolute:
         labels.append(bytes(current))
     return from_labels(labels, ROOT if absolute else origin)
+
+
+def _international(text: str, origin: Name) -> Name:
+    """As dnspython reads it (RFC 5891), for it reads the names in RDATA: an owner and a target of one text must be one name."""
+    try:
+        labels = list(dns.name.from_text(text, None).labels)
+    except (dns.exception.DNSException, UnicodeError) as error:
+        raise BadName(f"no name of the internet: {error}") from error
+    absolute = not labels[-1]
+    return from_labels(labels[:-1] if absolute else labels, ROOT if absolute else origin)
 
 
 def _escape(octets: bytes, at: int) -> tuple[int, int]:

@@ -11,7 +11,9 @@ from geodns.wire.records import COMPRESSIBLE, Rcode, RRset
 
 RECORD_HEAD = struct.Struct("!HHIH")
 _LENGTH = struct.Struct("!H")
-_POINTER_LIMIT = 0x4000  # RFC 1035 §4.1.4: an offset has fourteen bits
+_OFFSET_BITS = 14  # RFC 1035 §4.1.4
+_OFFSET = (1 << _OFFSET_BITS) - 1
+_MOST_POINTERS = 8  # one behind the other in a name: Go's reader gives a message up at eleven, dnspython's at seventeen
 MAX_MESSAGE = 65_535  # octets, RFC 1035 §4.2.2
 MIN_UDP = 512  # octets, RFC 1035 §4.2.1
 
@@ -74,7 +76,8 @@ class _Writer:
     """Appends RRsets to a message whose question is already there, compressing names.
 
     A name points only to one of the same case, so that data keeps its own (RFC 1035 §2.3.3). The question counts as lower case:
-    how a resolver mixed it (0x20) changes nothing but the echo.
+    how a resolver mixed it (0x20) changes nothing but the echo. `offsets` has where a name begins, and above those bits how many
+    pointers reading it takes: chains of aliases that grow would make chains of pointers that some cannot read.
     """
 
     def __init__(self, question: bytes) -> None:
@@ -110,15 +113,21 @@ class _Writer:
         self.octets += rdata[at:]
 
     def _name(self, name: bytes) -> None:
-        octets, offsets, at = self.octets, self.offsets, 0
+        octets, offsets, at, pointers = self.octets, self.offsets, 0, 0
+        fresh: list[tuple[bytes, int]] = []
+        anew = False
         while length := name[at]:
-            suffix = name[at:]
-            offset = offsets.get(suffix)
-            if offset is not None:
-                octets += _LENGTH.pack(0xC000 | offset)
-                return
-            if len(octets) < _POINTER_LIMIT:
-                offsets[suffix] = len(octets)
+            found = None if anew else offsets.get(name[at:])
+            if found is not None and found >> _OFFSET_BITS < _MOST_POINTERS:
+                octets += _LENGTH.pack(0xC000 | found & _OFFSET)
+                pointers = (found >> _OFFSET_BITS) + 1
+                break
+            anew = anew or found is not None  # a chain that is long enough is not gone on with: this name is written whole
+            fresh.append((name[at:], len(octets)))
             octets += name[at : at + length + 1]
             at += length + 1
-        octets.append(0)
+        else:
+            octets.append(0)
+        for suffix, offset in fresh:
+            if offset <= _OFFSET:
+                offsets[suffix] = offset | pointers << _OFFSET_BITS

@@ -61,7 +61,7 @@ EXPECTED = {
 
 _COMPLEX = re.compile(r'[()"\\]')
 _MARK = re.compile(
-    r'(?P<kept>\\.|"(?:[^"\\\n]|\\.)*")|(?P<quote>"[^\n]*)|(?P<comment>;[^\n]*)|(?P<open>\()|(?P<close>\))|(?P<newline>\n)'
+    r'(?P<kept>\\.|"(?:[^"\\\n]|\\.)*")|(?P<quote>"[^\n]*)|(?P<escape>\\(?=\n|\Z))|(?P<comment>;[^\n]*)|(?P<open>\()|(?P<close>\))|(?P<newline>\n)'
 )
 _NEXT_OWNER = re.compile(r"\n(?=[^ \t\n;)])")
 _FIELD = re.compile(r'[ \t]*((?:[^ \t"\\]|\\.)+)')
@@ -133,6 +133,22 @@ def parse_text(text: str, origin: Name, file: str = "<text>") -> ZoneFile:
     reader = _Reader(None)
     reader.read(_unix(text), _Scope(file, origin))
     return ZoneFile(tuple(reader.records), tuple(reader.problems))
+
+
+def included_by(path: Path) -> list[str]:
+    """What the `$INCLUDE` lines of a file name, as reading it would find them; nothing where it cannot be read."""
+    try:
+        text = _text_of(path)
+    except _Fault:
+        return []
+    found = []
+    for _number, flat, fault in _flat_lines(text) if "$include" in text.lower() else ():
+        if not fault and flat.split(None, 1)[0].upper() == "$INCLUDE" and flat[0] == "$":
+            try:
+                found.append(_words(flat, 1, 2, "$INCLUDE hosts.zone")[0])
+            except _Fault:
+                continue
+    return found
 
 
 def origin_of(path: Path) -> Name | None:
@@ -243,6 +259,8 @@ def _flatten(text: str, at: int, last_closing: int) -> tuple[str, str, int]:
             return _join(pieces), fault, match.start()
         if kind == "quote":
             fault = fault or "a quoted string does not end on its line"
+        elif kind == "escape":
+            fault = fault or "a backslash at the end of a line has nothing to escape"
         elif kind == "open":
             depth += 1
             if match.start() > last_closing:

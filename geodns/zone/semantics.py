@@ -101,6 +101,9 @@ class _Zone:
         for record, _node in self.of(Type.SOA):
             if record.owner != self.origin:
                 yield _error(record, f"an SOA record that is not at {zone}", "remove it, or load it as another zone")
+        for record in self.rrsets.get((self.origin, Type.DS), ())[:1]:
+            message = f"DS at {zone} itself: it is asked of the zone above (RFC 4035 §3.1.4.1)"
+            yield _warning(record, message, f"move it to the zone that delegates {zone}")
         if (self.origin, Type.NS) not in self.rrsets:
             yield Problem(self.file, 0, f"no NS record at {zone}", "name the servers of the zone in NS records")
 

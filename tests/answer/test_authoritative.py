@@ -67,6 +67,13 @@ def test_an_ever_longer_redirection_ends() -> None:
     assert 1 == sum(" DNAME " in record for record in reply.answer)
 
 
+def test_a_redirection_that_is_asked_for_and_led_to_is_told_once() -> None:
+    """A DNAME that leads to its own owner answers the question for DNAME too: RFC 2181 §5 knows no record twice."""
+    reply = ask(snapshot_of({"example.": f"{HEAD}a.d DNAME d\n"}), question("a.a.d.example. DNAME"))
+
+    assert ["a.d.example. 300 DNAME d.example.", "a.a.d.example. 300 CNAME a.d.example."] == reply.answer
+
+
 def test_required_glue_that_does_not_fit_sets_tc() -> None:
     """RFC 9471 §3.1: a referral without all in-domain glue is truncated; sibling glue is dropped silently."""
     delegation = "".join(f"sub NS ns{number}.sub\nns{number}.sub AAAA 2001:db8::{number:x}\n" for number in range(11))
@@ -81,6 +88,21 @@ def test_required_glue_that_does_not_fit_sets_tc() -> None:
     assert (False, 11) == (sibling.truncated, len(sibling.authority))
     assert 11 > len(sibling.additional)
     assert 11 == len(ask(snapshot, question("x.sub.example. A", payload_size=0)).additional)
+
+
+@pytest.mark.parametrize(
+    ("server", "glue"),
+    [
+        ("ns A 192.0.2.1", ["ns.example. 300 A 192.0.2.1"]),
+        ("ns A 192.0.2.1\nns GEO eu A 192.0.2.2", []),
+        ("ns A 192.0.2.1\nns POOL app", []),
+    ],
+)
+def test_a_referral_brings_along_only_what_everybody_gets(server: str, glue: list[str]) -> None:
+    """Addresses of a server that hang on the client, or on who is up, are left for the resolver to ask for (RFC 7871 §7.3.1)."""
+    snapshot = snapshot_of({"example.": f"{HEAD}sub NS ns\n{server}\n"}, regions={"eu": ["continent:EU"]})
+
+    assert glue == ask(snapshot, question("x.sub.example. A")).additional
 
 
 def test_of_several_tailored_rrsets_the_longest_scope_counts() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from geodns.answer import (
@@ -31,11 +32,13 @@ from geodns.answer import (
     sender,
 )
 from geodns.daemon import DEMONSTRATION, load
-from geodns.wire import Edns, Query, Type, from_text, question_of, render_query, subnet_of
+from geodns.wire import Edns, Query, Type, from_text, question_of, render_query, subnet_of, to_text
 from geodns.wire.edns import render_opt, render_options
+from geodns.zone import ZoneContents
 from tests.support.pools import DOWN, Server, moments, pool_of, pools, standings
 from tests.support.random_worlds import LADDERED, WORLDS, World, clients, subnets
-from tests.support.world import snapshot_of
+from tests.support.random_zones import names_about, zone_sets
+from tests.support.world import compiled, snapshot_of
 
 ODD_ZONES = {
     "example.": """
@@ -341,6 +344,20 @@ def test_usual_questions_take_no_detour_once_their_form_is_known(name: str, rdty
     assert paths.general(octets, sockaddr("198.18.0.53")) == reply
 
 
+@pytest.mark.parametrize("numbers", ["4294967295 2 3 4 60", "1 255 65535 4 255"])
+def test_no_serial_sends_negative_answers_round(numbers: str) -> None:
+    """Whatever octets the numbers of a SOA record have, a flood of names that do not exist is matched."""
+    zone = f"@ 60 SOA ns host {numbers}\n@ 60 NS ns.example.net.\nwww 60 A 192.0.2.1\n"
+    paths, address = Both(snapshot_of({"example.": zone})), sockaddr("192.0.2.1")
+    asked = [message(name, Type.TXT, 1, 0x0100, None, 0) for name in ("www.example.", "none.example.", "x.www.example.")]
+    for query in asked:
+        paths.fast(query, address)
+    before = paths.detours
+
+    assert [paths.general(query, address) for query in asked] == [paths.fast(query, address) for query in asked]
+    assert before == paths.detours
+
+
 @pytest.mark.parametrize("name", OWNERS)
 def test_every_type_of_every_owner_is_answered_alike(name: str) -> None:
     """A sweep: what is too long to be prepared, or hangs on names, is answered like the rest."""
@@ -619,6 +636,52 @@ def compare_counters(paths: Both, octets: bytes, asked: list[tuple[bytes, str]])
         paths.fast(query, sockaddr(source))
 
     assert counted(paths.plain_census) - before[0] == counted(paths.census) - before[1]
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking compiles for minutes
+@given(zone_sets(), MOMENTS, st.booleans(), st.data())
+def test_zones_of_every_shape_answer_and_count_alike(
+    zones: Mapping[str, tuple[str, ZoneContents]], standing: bytes, trusted: bool, data: st.DataObject
+) -> None:
+    """Zones in zones, the root, wildcards, cuts, chains and loops; rules and pools anywhere; names at and below all that."""
+    trust = ("0.0.0.0/0", "::/0") if trusted else ("81.0.0.0/8", "2a02::/16")
+    contents = [contents for _text, contents in zones.values()]
+    snapshot = compiled(contents, databases=[PLACED], regions=POOL_REGIONS, pools=every_pool(), trust=trust)
+    paths = Both(snapshot)
+    paths.stand(standing)
+    names = names_about(zones).map(to_text)
+    asked = st.builds(message, names, st.sampled_from(TYPES), st.just(1), st.just(0x0100), POOL_OPT, st.integers(0, 2**20))
+    for _ in range(12):
+        query, address = data.draw(asked), sockaddr(data.draw(st.sampled_from(POOL_SOURCES)))
+        paths.general(query, address)
+        expected = paths.general(query, address)
+
+        assert [expected, expected] == [paths.fast(query, address), paths.fast(query, address)]
+    assert counted(paths.plain_census) == counted(paths.census)
+
+
+@pytest.mark.parametrize("rdtype", [Type.A, Type.AAAA, Type.TXT, Type.MX, Type.SOA, Type.NS, Type.ANY])
+@pytest.mark.parametrize("owned", ["@ A 192.0.2.1", "@ A 192.0.2.1\n@ GEO continent:EU A 192.0.2.2", "@ POOL p1\n@ A 192.0.2.1"])
+def test_the_root_is_shorter_than_a_pointer_to_it(owned: str, rdtype: Type) -> None:
+    """What is asked of the root itself is answered with its name, which is one octet, and not with a pointer, which is two."""
+    text = f"$TTL 60\n@ SOA ns. host. 1 2 3 4 60\n@ NS ns.\nns. A 192.0.2.53\n{owned}\n"
+    paths, address = (
+        Both(snapshot_of({".": text}, databases=[PLACED], regions=POOL_REGIONS, pools=every_pool())),
+        sockaddr("81.2.69.5"),
+    )
+    query = message(".", rdtype, 1, 0, None, 0)
+
+    assert [paths.general(query, address)] * 2 == [paths.fast(query, address), paths.fast(query, address)]
+
+
+@pytest.mark.parametrize("name", ["x.example.", "*.example.", "y.x.example.", "example."])
+def test_a_wildcard_whose_own_name_is_another_zones_still_stands_for_others(name: str) -> None:
+    """Who asks for `*.example` itself is answered by the zone of that name, everybody else by the wildcard above it."""
+    zones = {"example.": POOL_ZONE + "* A 192.0.2.212\n", "*.example.": "@ 60 SOA ns host 1 2 3 4 60\n@ 60 NS ns.example.\n"}
+    paths, address = Both(snapshot_of(zones, regions=POOL_REGIONS, pools=every_pool())), sockaddr("81.2.69.5")
+    asked = [message(name, rdtype, 1, 0, None, 0) for rdtype in (Type.A, Type.TXT)]
+
+    assert [paths.general(query, address) for query in asked * 2] == [paths.fast(query, address) for query in asked * 2]
 
 
 def test_a_spread_without_location_is_by_the_senders_network() -> None:

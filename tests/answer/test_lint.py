@@ -37,6 +37,16 @@ def test_a_served_child_that_its_served_parent_does_not_delegate_is_told() -> No
 
     assert ["zone child.example. is not delegated by example., which is served here too"] == [item.message for item in found]
     assert [] == lint([delegating, child], {})
+    assert "add NS records for child.example. to example.zone" == found[0].remedy
+
+
+def test_a_served_zone_below_a_redirection_cannot_be_delegated() -> None:
+    """No NS record may stand below a DNAME, so the remedy is another."""
+    parent = read_zone("example.", HEAD + "d DNAME example.net.\n")
+
+    [found] = lint([parent, read_zone("child.d.example.", HEAD)], {})
+
+    assert "take the DNAME of d.example. out of example.zone: nothing can be below it (RFC 6672 §2.4)" == found.remedy
 
 
 def anycast(rdata: bytes) -> str | None:

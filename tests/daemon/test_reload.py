@@ -13,6 +13,7 @@ from time import sleep, time
 from typing import TextIO
 
 import dns.message
+import dns.rcode
 import httpx
 import pytest
 
@@ -108,6 +109,63 @@ def test_a_zone_that_loses_much_is_refused_until_it_is_forced(site: Site) -> Non
     assert (0, "192.0.2.2") == (forced.returncode, after), forced.stderr
     assert "reloaded: generation 2" in forced.stdout
     assert 1 == again.returncode, "one that was forced does not allow the next"
+
+
+PARENT = (
+    "$TTL 60\n@ SOA ns host 1 2 3 4 60\n@ NS ns.example.net.\n* A 192.0.2.1\nsub NS ns.sub\nns.sub A 192.0.2.2\nx.y A 192.0.2.3\n"
+)
+CHILD = "$TTL 60\n@ SOA ns host 1 2 3 4 60\n@ NS ns\nns A 192.0.2.2\n* A 192.0.2.4\n"
+ASKED = {
+    "www.example.com. A": ("NOERROR", "192.0.2.1"),
+    "a.sub.example.com. A": ("NOERROR", ""),
+    "ns.sub.example.com. A": ("NOERROR", ""),
+    "a.y.example.com. A": ("NXDOMAIN", ""),
+    "x.y.example.com. A": ("NOERROR", "192.0.2.3"),
+    "sub.example.com. DS": ("NOERROR", ""),
+    "a.example.org. A": ("REFUSED", ""),
+}
+"""What is answered while the parent alone is served."""
+
+BESIDE = {
+    **ASKED,
+    "a.sub.example.com. A": ("NOERROR", "192.0.2.4"),
+    "ns.sub.example.com. A": ("NOERROR", "192.0.2.2"),
+    "a.y.example.com. A": ("NOERROR", "192.0.2.4"),
+    "x.y.example.com. A": ("NOERROR", "192.0.2.4"),
+}
+"""And while a delegated zone and one that the parent does not delegate are served beside it."""
+
+
+def answers(server: Geodns) -> dict[str, tuple[str, str]]:
+    """Response code, and the address if there is one, by UDP; each question three times, so that the last is matched."""
+    found = {}
+    for asked in ASKED:
+        name, rdtype = asked.split()
+        query = dns.message.make_query(name, rdtype, use_edns=False)
+        octets = [server.endpoint.udp(query.to_wire()) for _ in range(3)]
+        assert octets[0] == octets[1] == octets[2]
+        reply = dns.message.from_wire(octets[2] or b"")
+        address = reply.answer[0][0].to_text() if reply.answer else ""
+        found[asked] = dns.rcode.to_text(reply.rcode()), address
+    return found
+
+
+def test_zones_in_a_zone_come_and_go(site: Site) -> None:
+    """A zone that is added below another takes its names over, and gives them back when it is no longer served."""
+    alone = LISTEN + DOOR + ZONES
+    both = alone + "".join(f'[[zones]]\nname = "{name}.example.com"\nfile = "child.zone"\n' for name in ("sub", "y"))
+    with serving(site, alone, {"example.com.zone": PARENT, "child.zone": CHILD}) as server:
+        before = answers(server)
+        server.reload({"geodns.toml": both}, "generation 2: 1 worker answers")
+        beside = answers(server)
+        server.site.write({"geodns.toml": alone})
+        poll("the door is open", lambda: is_open(server))
+        forced = reload_by_command(server, "--force")
+        server.until_said("generation 3: 1 worker answers")
+        after = answers(server)
+
+    assert 0 == forced.returncode, forced.stderr
+    assert (ASKED, BESIDE, ASKED) == (before, beside, after)
 
 
 def test_an_unmet_expectation_refuses_a_reload_forced_or_not(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -28,8 +29,29 @@ alias   CNAME www
 old     DNAME wild
 lab     NS    ns.lab
 ns.lab  A     192.0.2.54
+sub     NS    ns.sub
+ns.sub  A     192.0.2.55
+app     POOL  app
+app     A     192.0.2.56
+who     0 WHOAMI
 """
-CONFIG = LISTEN + '[[zones]]\nname = "example.com"\nfile = "example.com.zone"\n'
+BELOW = "$TTL 60\n@ SOA ns host 1 2 3 4 60\n@ NS ns\nns A 192.0.2.55\n* A 192.0.2.57\n"
+CONFIG = f"""
+{LISTEN}
+identity = "fuzzed"
+cookie_secrets = "secrets"
+[explain]
+clients = ["127.0.0.0/8"]
+[[zones]]
+name = "example.com"
+file = "example.com.zone"
+[[zones]]
+name = "sub.example.com"
+file = "sub.zone"
+[pools.app]
+steering = "hashed"
+endpoints = [{{ name = "one", addresses = ["192.0.2.58"] }}, {{ name = "two", addresses = ["192.0.2.59"] }}]
+"""
 
 GROWTH = 24 * 1024  # kB: about what an interpreter's pools take while warm; a leak of one query's objects a query would show
 LARGEST_REPLY = 1232  # octets
@@ -39,7 +61,8 @@ MARKER = 0xFFFF
 MARKED = MARKER.to_bytes(2, "big") + bytes.fromhex("0100000100000000000003777777076578616d706c6503636f6d0000010001")
 
 _APEX = b"\x07example\x03com\x00"
-_NAMES = [b"\x03www" + _APEX, b"\x01x\x04wild" + _APEX, b"\x01x\x03old" + _APEX, b"\x01x\x03lab" + _APEX, b"\x04none" + _APEX]
+_LABELS = [b"\3www", b"\1x\4wild", b"\1x\3old", b"\1x\3lab", b"\4none", b"\3app", b"\3who", b"\1x\3sub", b"", b"\x3f" + b"l" * 63]
+_NAMES = [labels + _APEX for labels in _LABELS]
 _SUBNETS = ["00080007000118005102450000", "0008000800012000510245050000", "00080006000238002a028100810000", "0003000000"]
 
 
@@ -78,7 +101,43 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(octets)
 
 
-DATAGRAMS = st.one_of(st.binary(max_size=600), mutated(), mutated(), mutated())
+@st.composite
+def client_subnets(draw: st.DrawFn) -> bytes:
+    """A client subnet of any family and length, mostly with as many octets of ADDRESS as it takes, and bits beyond it clear."""
+    family, source = draw(st.sampled_from([0, 1, 1, 1, 2, 2, 3])), draw(st.integers(0, 40) | st.integers(0, 255))
+    address = bytearray(draw(st.binary(min_size=32, max_size=32))[: draw(st.just((source + 7) // 8) | st.integers(0, 20))])
+    if address and source & 7 and draw(st.sampled_from([True, True, True, False])):
+        address[-1] &= 0xFF00 >> (source & 7) & 0xFF
+    return family.to_bytes(2, "big") + bytes((source, draw(st.sampled_from([0, 0, 0, 0, 9])))) + address
+
+
+@st.composite
+def wishful(draw: st.DrawFn) -> bytes:
+    """A query with OPT records as nobody should send them: options twice, of any length, unknown; other counts and opcodes."""
+    opts = b""
+    count = draw(st.sampled_from([0, 1, 1, 1, 1, 2]))
+    for _ in range(count):
+        options = b""
+        for code in draw(st.lists(st.sampled_from([3, 8, 8, 10, 10, 11, 12, 15, 65001]), max_size=3)):
+            data = draw(client_subnets()) if code == 8 else draw(st.binary(min_size=8, max_size=8) | st.binary(max_size=41))
+            options += code.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data
+        size, flags = draw(st.sampled_from([0, 512, 1232, 0xFFFF])), draw(st.sampled_from([0, 0x8000, 1]))
+        version = draw(st.sampled_from([0, 0, 0, 0, 1, 255]))
+        opts += struct.pack("!BHHBBHH", 0, 41, size, 0, version, flags, len(options)) + options
+    questions = b"".join(
+        draw(st.sampled_from(_NAMES))
+        + struct.pack("!HH", draw(st.sampled_from(_TYPES)), draw(st.sampled_from([1, 1, 1, 3, 254, 255])))
+        for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2])))
+    )
+    told = draw(st.sampled_from([1, 1, 1, 1, 0, 2, 0xFFFF]))
+    flags = draw(st.sampled_from([0, 0x0100, 0x0100, 0x0120, 0x0110, 0x2000, 0x2800, 0x3000, 0x7800, 0x8000]))
+    return struct.pack("!6H", draw(st.integers(0, 0xFFFE)), flags, told, draw(_FEW), draw(_FEW), count) + questions + opts
+
+
+_TYPES = (0, 1, 6, 16, 28, 41, 43, 65, 250, 251, 252, 255)
+_FEW = st.sampled_from([0, 0, 0, 0, 1])
+
+DATAGRAMS = st.one_of(st.binary(max_size=600), mutated(), mutated(), mutated(), wishful(), wishful(), wishful())
 
 
 @st.composite
@@ -115,7 +174,11 @@ class Target:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One server for all attacks; what it has become is judged after the last one."""
-    with geodns(tmp_path_factory.mktemp("fuzz") / "site", CONFIG, {"example.com.zone": ZONE}) as server:
+    site = tmp_path_factory.mktemp("fuzz") / "site"
+    site.mkdir()
+    (site / "secrets").touch(0o600)
+    files = {"example.com.zone": ZONE, "sub.zone": BELOW, "secrets": "5ec2e7" * 5 + "00\n"}
+    with geodns(site, CONFIG, files) as server:
         attacked = Target(server)
         attacked.sock.settimeout(10)
         attacked.sock.connect((server.endpoint.host, server.endpoint.port))

@@ -14,7 +14,9 @@ from geodns.wire.names import ROOT, BadName, Name
 LABELS = st.binary(min_size=1, max_size=63) | st.sampled_from([b"a", b"A", b"*", b"\x01a", b"www", b"Example", b"\0", b"."])
 LABEL_LISTS = st.lists(LABELS, max_size=8).filter(lambda labels: sum(len(label) + 1 for label in labels) < names.MAX_NAME)
 NAMES = LABEL_LISTS.map(names.from_labels)
-TEXTS = st.lists(st.sampled_from(["a", "Z", "0", "1", "2", "9", ".", "\\", "*", "@", " ", '"', "_", "-", "a" * 31]), max_size=16)
+TEXTS = st.lists(
+    st.sampled_from(["a", "Z", "0", "1", "2", "9", ".", "\\", "*", "@", " ", '"', "_", "-", "a" * 31, "ß", "é"]), max_size=16
+)
 
 
 def oracle(name: bytes) -> dns.name.Name:

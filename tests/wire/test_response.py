@@ -356,3 +356,21 @@ def test_a_datagram_is_what_both_sides_can_take(edns: Edns | None, server_payloa
     query = Query(1, 0, False, question_of(Name(b"\0"), 1), names.ROOT, 1, 1, edns)  # noqa: FBT003
 
     assert expected == udp_limit(query, server_payload_size)
+
+
+def test_chains_of_names_make_no_chains_of_pointers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that each have one label more than the last are compressed for readers who follow no more than eight pointers."""
+    owners = [names.from_labels([b"%d" % number for number in range(count, 0, -1)]) for count in range(60)]
+    query = Query(
+        0, 0, recursion_desired=False, question=question_of(owners[1], 1), name=owners[1], rdtype=1, rdclass=1, edns=None
+    )
+    response = Response(answer=[RRset(owner, Type.NS, 9, (owner,)) for owner in owners])
+
+    octets = render(query, response, MAX_MESSAGE)
+
+    monkeypatch.setattr(dns.name, "MAX_COMPRESSION_POINTER_CHAIN", 8)
+    assert whole(response.answer) == read_by_dnspython(octets)[:1]
+    assert len(octets) < sum(map(len, owners))
+    monkeypatch.setattr(dns.name, "MAX_COMPRESSION_POINTER_CHAIN", 7)
+    with pytest.raises(dns.name.PointerChainTooLong):
+        read_by_dnspython(octets)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from geodns.wire import from_text
 from geodns.zone import read
@@ -43,3 +45,32 @@ def test_what_is_read_is_found(tmp_path: Path) -> None:
 
     assert read_from <= {tmp_path / "z", *includes(tmp_path / "z")}
     assert {"z", "one", "three"} == {path.name for path in read_from}
+
+
+NAMES = ("a", "b c", "d;e", "é", "f.zone", "g\\h", 'i"j', "k(l", "$m")
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+LINES = st.builds(
+    lambda form, name, word, blank, rest: form.format(word + blank + name + rest),
+    st.sampled_from(["{}", "{}", "({})", "{} (\n )", 'x 9 TXT "\\\n{}']),
+    st.sampled_from([*NAMES, *map(quoted, NAMES)]),
+    st.sampled_from(["$INCLUDE", "$include", "$Include"]),
+    st.sampled_from([" ", "\t", "  "]),
+    st.sampled_from(["", " sub", "\tsub.", " ; c", ";c"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(["", "\ufeff"]), st.lists(LINES, min_size=1, max_size=3), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_a_directive_is_found_however_it_is_written(tmp_path: Path, mark: str, lines: list[str], end: str) -> None:
+    """What reading takes for `$INCLUDE` is one here too: quotes, escapes, parentheses, line ends, a mark at the file's start."""
+    for name in NAMES:
+        (tmp_path / name).write_text("x 9 A 192.0.2.1\n")
+    (tmp_path / "z").write_bytes((mark + "\n".join(lines) + "\n").replace("\n", end).encode())
+    read_from = {Path(record.file) for record in read(tmp_path / "z", from_text("example.")).records}
+
+    assert read_from <= set(includes(tmp_path / "z"))
