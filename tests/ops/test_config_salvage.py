@@ -79,7 +79,8 @@ def test_a_fault_takes_only_what_cannot_be_without_it(
 
     assert rest
     assert Config.model_validate(without) == rest.config
-    assert ({"app"}, {"eu"}) == (rest.pools, rest.regions)
+    assert {"app"} == rest.pools
+    assert {"eu"} == rest.regions
 
 
 def test_a_good_configuration_is_left_whole() -> None:

@@ -31,6 +31,7 @@ class Exabgp:
         self._gone = gone
         self._pipes = pipes
         self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self._is_asked = False
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.ReadTransport | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -60,19 +61,24 @@ class Exabgp:
             text = line.decode(errors="replace").strip()
             if text == "shutdown":
                 break
-            self._lines.put_nowait(text)
+            if self._is_asked:  # else it is news of its own, of which there is no end where it is told to send them
+                self._lines.put_nowait(text)
         self._gone()
 
     async def _ask(self, command: str) -> list[str]:
         """Say a line; the lines that come before "done". Raises RouterFault for "error". What came unasked is passed over."""
         writer = await self._open()
-        while not self._lines.empty():
-            self._lines.get_nowait()
+        self._lines, self._is_asked = asyncio.Queue(), True
         try:
             writer.write(command.encode() + b"\n")
             await writer.drain()
+            return await self._answer(command)
         except OSError as error:
             raise RouterFault(f"ExaBGP cannot be told: {error.strerror}") from None
+        finally:
+            self._is_asked = False
+
+    async def _answer(self, command: str) -> list[str]:
         found: list[str] = []
         while True:
             line = await self._lines.get()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -195,6 +197,29 @@ async def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
             await Program([hanging], [], Attributes()).apply({FOUR: State.ANNOUNCED})
 
     assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+@pytest.mark.parametrize("left", ["sleep 600", "setsid sleep 600"], ids=["a child", "a child that has left its group"])
+async def test_what_a_program_leaves_running_holds_nobody(left: str, tmp_path: Path) -> None:
+    """An exit is an end, though children keep its output open; and so is the time-out of one that hangs, children or not."""
+    pid = tmp_path / "pid"
+    program = tmp_path / "tell"
+    program.write_text(f'#!/bin/sh\n{left} &\necho $! >{pid}\n[ "$1" != hang ] || wait\n')
+    program.chmod(0o755)
+    try:
+        async with asyncio.timeout(5.0):
+            await Program([str(program)], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+        assert Path(f"/proc/{pid.read_text().strip()}").exists()
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await Program([str(program), "hang"], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+        assert asyncio.get_running_loop().time() - began < 1.5
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
