@@ -189,6 +189,7 @@ def _prometheus(directory: Path, server: Geodns) -> Iterator[str]:
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
+        "--scrape.discovery-reload-interval=100ms",  # its first scrape comes after one of them, usually 5 s
     )
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
