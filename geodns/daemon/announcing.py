@@ -26,8 +26,7 @@ log = logging.getLogger("geodns.keeper")
 _RENEWED_EVERY = 1.0  # seconds, or as soon as something has happened to a pool
 _REST = 0.05  # seconds between two renewals, whatever happens
 _HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
-TRIES = 3
-"""Times that a router is given for the last word, of the daemon or of its gate."""
+_TRIES = 3  # times that a router is given to withdraw, by its gate too
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
 
@@ -57,7 +56,7 @@ class Daemon(Protocol):
 def patience(config: Config) -> announce.Patience:
     """How long clients are given to leave."""
     told = config.announce
-    routers = TRIES * (told.router_timeout + told.interval)
+    routers = _TRIES * (told.router_timeout + told.interval)
     return announce.Patience(soft(config), told.drain_floor, told.drain_max, routers)
 
 

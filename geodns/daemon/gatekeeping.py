@@ -11,13 +11,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from geodns.daemon.announcing import TRIES, soft, told_by_gate
+from geodns.daemon.announcing import soft, told_by_gate
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
+
+_PATIENCES = 3  # times that a router is given when the gate ends
 
 
 def gate_plan(config: Config) -> announce.Plan:
@@ -108,7 +110,7 @@ async def _run(path: Path, config: Config) -> bool:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         else:
             notifier.stopping()
-            await gate.leave(TRIES * told.router_timeout)
+            await gate.leave(_PATIENCES * told.router_timeout)
     finally:
         telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):

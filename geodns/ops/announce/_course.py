@@ -66,8 +66,8 @@ class Course:
         known = {field.name for field in fields(Course)}
         if not isinstance(value, dict) or value.keys() != known:
             raise ValueError("it holds no course of a prefix")
-        absent = {name for name in ("adopted", "drained") if value[name] is None}
-        if any(not isinstance(value[name], int | float) for name in known - {"state", "held", "why"} - absent):
+        numbers = known - {"state", "held", "why"}
+        if any(not isinstance(value[name], int | float | None) for name in numbers):
             raise ValueError("it holds something else than numbers")
         return Course(**(value | {"state": State(value["state"])}))
 

@@ -95,16 +95,16 @@ class Lock:
         handle = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _give(handle, self.file.parent)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{pid or os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             told = os.pread(handle, 20, 0).strip()
             os.close(handle)
             return int(told) if told.isdigit() else 0
         except OSError:
-            os.close(handle)  # also where the disk is full: what is held and not known could never be given up
+            os.close(handle)
             raise
+        _give(handle, self.file.parent)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{pid or os.getpid()}\n".encode(), 0)
         self._handle = handle
         return None
 

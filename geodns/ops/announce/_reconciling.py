@@ -28,7 +28,7 @@ class Reconciler:
         self._verify_interval = verify_interval
         self._wanted: dict[str, State] | None = None
         self._changed = asyncio.Event()
-        self._delay = 0.0
+        self._delay = _FIRST_DELAY
         self._is_sure = False
         self.applied: dict[str, State] | None = None
         self.trouble = ""
@@ -46,7 +46,7 @@ class Reconciler:
         """What is to be announced from now on."""
         if dict(states) != self._wanted:
             self._wanted = dict(states)
-            self._delay = 0.0
+            self._delay = _FIRST_DELAY
             self.settled.clear()
             self._changed.set()
 
@@ -96,7 +96,7 @@ class Reconciler:
         else:
             if self.trouble:
                 log.info("the router is told again")
-            self.trouble, self.applied, self._delay, self._is_sure = "", wanted, 0.0, True
+            self.trouble, self.applied, self._delay, self._is_sure = "", wanted, _FIRST_DELAY, True
             if self.is_settled:
                 self.settled.set()
         self.told()
@@ -109,7 +109,7 @@ class Reconciler:
             if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
         }
         self._note(why)
-        self._delay = min(self._delay * 2 or _FIRST_DELAY, _LAST_DELAY)
+        self._delay = min(self._delay * 2, _LAST_DELAY)
 
     def _note(self, why: str) -> None:
         self.failures += 1

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from typing import Protocol
 
 from geodns.ops.announce._course import State
-
-_LONGEST = 1 << 20  # octets of what a program says
-_REAPING = 1.0  # seconds for the kernel to end what was killed
 
 GSHUT = "65535:0"
 """GRACEFUL_SHUTDOWN, RFC 8326 §5."""
@@ -59,41 +52,21 @@ class Router(Protocol):
 
 
 async def run(command: Sequence[str], told: str = "") -> str:
-    """A program's standard output; it gets `told` on standard input. Raises RouterFault. Cancelled, all of it is killed.
-
-    It has ended when it exits: what it leaves running, such as the shared connection of ssh, is not waited for.
-    """
-    with _scratch() as given, _scratch() as out, _scratch() as err:
-        given.write(told.encode())
-        given.seek(0)
-        try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=given, stdout=out, stderr=err, start_new_session=True)
-        except OSError as error:
-            raise RouterFault(f"{command[0]} cannot be run: {error.strerror}") from None
-        ended = asyncio.ensure_future(process.wait())
-        try:
-            status = await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already, or run as somebody else by now
-                os.killpg(process.pid, signal.SIGKILL)
-            await asyncio.wait([ended], timeout=_REAPING)
-            ended.cancel()
-            raise
-        if status:
-            said = (_text(err) or _text(out)).strip().splitlines()
-            raise RouterFault(f"{command[0]} exits with {status}: {said[-1] if said else 'it says nothing'}")
-        return _text(out)
-
-
-def _scratch() -> FileIO:
-    """A file without a name. It has an end though others still hold it, as a pipe has not, and needs no room on a disk."""
-    return open(os.memfd_create("geodns") if hasattr(os, "memfd_create") else _of_disk(), "w+b", buffering=0)
-
-
-def _of_disk() -> int:
-    with tempfile.TemporaryFile() as opened:
-        return os.dup(opened.fileno())
-
-
-def _text(file: FileIO) -> str:
-    return os.pread(file.fileno(), _LONGEST, 0).decode(errors="replace")
+    """A program's standard output; it gets `told` on standard input. Raises RouterFault. Cancelled, it is killed."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise RouterFault(f"{command[0]} cannot be run: {error.strerror}") from None
+    try:
+        out, err = await process.communicate(told.encode())
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        said = (err or out).decode(errors="replace").strip().splitlines()
+        raise RouterFault(f"{command[0]} exits with {process.returncode}: {said[-1] if said else 'it says nothing'}")
+    return out.decode(errors="replace")

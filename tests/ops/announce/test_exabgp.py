@@ -109,6 +109,20 @@ async def test_a_language_that_is_given_is_not_asked_for(version: str) -> None:
     assert [f"{'peer * ' if version == '6' else ''}announce route {FOUR} next-hop self"] == told.heard
 
 
+async def test_what_nobody_has_asked_for_is_not_kept() -> None:
+    """An ExaBGP that sends its neighbours' updates to every process fills no memory."""
+    news = '{"exabgp": "5.0.0", "type": "update"}\n' * 50_000
+    async with exabgp(lambda _line: f"done\n{news}shutdown\n", "4") as told, asyncio.timeout(30):
+        tracemalloc.start()
+        await told.adapter.apply({FOUR: State.ANNOUNCED})
+        while not told.gone.is_set():  # when it has read all of them
+            await asyncio.sleep(0.01)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert most < 3 * len(news)  # twice that is with the thread that sends it: text, and octets
+
+
 async def test_a_refusal_is_told() -> None:
     """With the line that it was about."""
     async with exabgp(lambda _line: "error\n", "4") as told:
@@ -125,20 +139,6 @@ async def test_silence_is_waited_for_by_nobody_for_ever() -> None:
         await told.adapter.apply({SIX: State.ANNOUNCED})
 
     assert 2 == len(told.heard)
-
-
-async def test_what_nobody_has_asked_for_is_not_kept() -> None:
-    """An ExaBGP that sends its neighbours' updates to every process fills no memory."""
-    news = '{"exabgp": "5.0.0", "type": "update"}\n' * 50_000
-    async with exabgp(lambda _line: f"done\n{news}shutdown\n", "4") as told, asyncio.timeout(30):
-        tracemalloc.start()
-        await told.adapter.apply({FOUR: State.ANNOUNCED})
-        while not told.gone.is_set():  # when it has read all of them
-            await asyncio.sleep(0.01)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-
-    assert most < 3 * len(news)  # twice that is with the thread that sends it: text, and octets
 
 
 @pytest.mark.parametrize("last", [None, "shutdown\n"], ids=["its pipes are closed", "it says so"])

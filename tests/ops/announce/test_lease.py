@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -143,27 +139,3 @@ def test_who_holds_a_lock_is_known(tmp_path: Path) -> None:
     assert os.getpid() == _files.holder(lock.file)
     lock.release()
     assert _files.holder(lock.file) is None
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
-def test_a_disk_that_was_full_locks_nobody_out(tmp_path: Path) -> None:
-    """A lock that could not be written is not held: the next try, with room again, is as the first."""
-    environment = os.environ | {"AT": str(tmp_path)}
-    ended = subprocess.run(["unshare", "-m", "sh", "-c", _FULL_DISK], env=environment, capture_output=True, text=True, check=True)
-
-    assert [str(errno.ENOSPC), "None"] == ended.stdout.split()
-
-
-_FULL_DISK = f"""mount -t tmpfs -o size=8k,mode=700 none "$AT" && exec {sys.executable} -c '
-import os, pathlib
-from geodns.ops.announce import _files
-lock, hog = _files.Lock(pathlib.Path(os.environ["AT"], "lock")), pathlib.Path(os.environ["AT"], "hog")
-hog.write_bytes(bytes(8192))
-try:
-    lock.take()
-except OSError as error:
-    print(error.errno)
-hog.unlink()
-print(lock.take())
-'"""

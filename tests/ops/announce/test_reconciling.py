@@ -22,9 +22,9 @@ class Router:
     """A router that can be made to hang or to refuse, and that others may change."""
 
     def __init__(self) -> None:
+        self.at: list[float] = []  # when it was told
         self.routes: dict[str, State] = {}
         self.told = 0
-        self.at: list[float] = []
         self.fault = ""
         self.hangs = False
         self.is_late = False
