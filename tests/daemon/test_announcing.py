@@ -416,7 +416,7 @@ def test_protocols_of_bird_are_switched() -> None:
         router.ask("disable anycast4")
         made.peer.until_gone(PREFIX)
         made.peer.until(PREFIX)
-        assert 1 <= made.status()["router"]["drifts"]
+        poll("the drift is told", lambda: made.status()["router"]["drifts"] >= 1)
         assert 0 == made.command("drain", "--stay")[0]
         assert not made.peer.route(PREFIX)
 
