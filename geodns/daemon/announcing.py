@@ -26,6 +26,7 @@ log = logging.getLogger("geodns.keeper")
 _RENEWED_EVERY = 1.0  # seconds, or as soon as something has happened to a pool
 _REST = 0.05  # seconds between two renewals, whatever happens
 _HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
+_TRIES = 3  # times that a router is given to withdraw, by its gate too
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
 
@@ -55,7 +56,8 @@ class Daemon(Protocol):
 def patience(config: Config) -> announce.Patience:
     """How long clients are given to leave."""
     told = config.announce
-    return announce.Patience(soft(config), told.drain_floor, told.drain_max)
+    routers = _TRIES * (told.router_timeout + told.interval)
+    return announce.Patience(soft(config), told.drain_floor, told.drain_max, routers)
 
 
 def soft(config: Config) -> float:

@@ -307,7 +307,7 @@ def _pools(old: Mapping[str, Pool], new: Mapping[str, Pool]) -> Iterator[str]:
         listed, others = ({each.name: each for each in pool.endpoints} for pool in (before, after))
         told = [f"endpoint {each} is there" for each in others if each not in listed]
         told += (f"endpoint {each} is there no more" for each in listed if each not in others)
-        for each in listed.keys() & others.keys():
+        for each in (name for name in listed if name in others):
             told += (f"endpoint {each} {what}" for what in _fields(listed[each], others[each]))
         told += _fields(before, after, "endpoints")
         yield f"{name}: {', '.join(told) or 'endpoints in another order'}"

@@ -99,7 +99,7 @@ class Staff:
     def _leave(self) -> float:
         """Seconds by which the end is put off at most, so that clients can leave: the keeper ends it sooner, when they have.
 
-        None where no gate announces this daemon, for nobody would be told.
+        0 where no gate announces this daemon, for nobody would be told.
         """
         if gate_status(self.loaded.config) is None:
             return 0.0

@@ -116,10 +116,6 @@ class Overrides:
         """These without the words whose time is over, and those."""
         return self._split([told for told in self if not told.holds(now)])
 
-    def next_expiry(self, now: float) -> float | None:
-        """When the next word ends; None where none will."""
-        return min((told.until for told in self if told.until is not None and told.holds(now)), default=None)
-
     def restricted_to(self, known: Known) -> tuple[Overrides, list[Override]]:
         """These without the words about what is no longer there, and those."""
         there = {path for length in (1, 2, 3) for path in _paths(known, length)}

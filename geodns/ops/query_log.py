@@ -219,11 +219,6 @@ class QueryLog:
             return [Problem("", 0, message, "let this user write there, or name another file", Severity.WARNING)]
         return []
 
-    def reopen(self) -> None:
-        """Open the file anew at the next query, after it was rotated."""
-        self._looked_at = -inf
-        self.close()
-
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:

@@ -67,11 +67,6 @@ class UdpListener:
         self._batch = _best_batch(sock, batch, self.counters, wildcard=wildcard, portable=portable)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    @property
-    def backend(self) -> str:
-        """The class of batch in use, for status reports: "MessageBatch" or "PortableBatch"."""
-        return type(self._batch).__name__
-
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer whenever this loop runs."""
         self._loop = loop

@@ -192,6 +192,20 @@ def test_slow_clients_do_not_make_a_way_look_long() -> None:
     assert Verdict.WELL is find(trips(12.0, *[900.0] * 50), GERMANY, SPOTS["fra"], "fra", GERMANY.to(SPOTS["fra"])).verdict
 
 
+@pytest.mark.parametrize(
+    ("fastest", "here", "doubt", "verdict"),
+    [
+        (35.0, SPOTS["ams"], EXACT, Verdict.POLARISED),  # 389 km explain it, but the site at 26 km would be faster
+        (61.0, SPOTS["ams"], ROUGH, Verdict.DETOUR),  # if the place is as wrong as it may be, this is the nearer site
+        (80.0, Spot(31.3, 9.0), EXACT, Verdict.DETOUR),  # 2,079 km: light would gain less than 20 ms, if the place is that wrong
+        (80.0, Spot(30.2, 9.0), EXACT, Verdict.POLARISED),  # 2,202 km: it would gain more in any case
+    ],
+)
+def test_who_is_doubtful_is_not_blamed_on_routing(fastest: float, here: Spot, doubt: float, verdict: Verdict) -> None:
+    """A site must be nearer by more than the place may be wrong, and gain enough by that."""
+    assert verdict is find(trips(fastest), Whereabouts(GERMANY.spot, doubt), here, "fra", GERMANY.to(SPOTS["fra"])).verdict
+
+
 def test_every_verdict_is_explained() -> None:
     """Each says what it means."""
     assert len(Verdict) == len({verdict.meaning for verdict in Verdict})

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodns.answer import QUIET, Census, Cookies, Datagram, Ledger, Snapshot, compile_answers, respond, sender, with_cookies
+from geodns.answer import (
+    QUIET,
+    Census,
+    Cookies,
+    Datagram,
+    Ledger,
+    Snapshot,
+    compile_answers,
+    cookied,
+    respond,
+    sender,
+    with_cookies,
+)
 from geodns.answer.cookies import client_address
 from geodns.daemon import DEMONSTRATION, load
 from geodns.wire import Type, subnet_of
@@ -162,6 +174,39 @@ def demonstration() -> BothWithCookies:
 
 
 FRESH = (COOKIE, b"clientck")
+
+
+def test_a_cookie_takes_its_room_in_small_replies() -> None:
+    """Where a reply fits without the cookie and not with it, both paths cut it."""
+    sizes = range(400, 430, 2)
+    texts = "".join(f't{size} 60 IN TXT "{"x" * 250}" "{"y" * (size - 252)}"\n' for size in sizes)
+    head = "@ 60 IN SOA ns m 1 1 1 1 60\n@ 60 IN NS ns.example.net.\n"
+    world = snapshot_of({"example.com.": head + texts}, trust=("0.0.0.0/0",), cookie_secrets=SECRETS)
+    paths, address, truncated = BothWithCookies(world), sockaddr("192.0.2.1"), set()
+    for size in sizes:
+        for payload in (512, 539, 540):
+            for options in ([FRESH], [(SUBNET, subnet_option("2a02:8100::/56")), FRESH]):
+                opt = render_opt(payload, 0, 0, 0, render_options(options))
+                octets = message(f"t{size}.example.com.", Type.TXT, 1, 0, opt, 7)
+                expected = paths.general(octets, address)
+                assert expected
+                truncated.add(bool(expected[2] & 2))
+
+                assert [expected] * 2 == [paths.fast(octets, address) for _ in range(2)]
+    assert {False, True} == truncated
+
+
+def test_a_flood_of_forms_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more are remembered than the bound, however many payload sizes somebody thinks of."""
+    monkeypatch.setattr(cookied, "_BOUND", 64)
+    forms = cookied._Forms(demonstration().snapshot, lambda _octets, _source: b"")
+    for payload in range(1000, 2000):
+        opt = render_opt(payload, 0, 0, 0, render_options([FRESH]))
+        forms.general(message("www.example.com.", Type.A, 1, 0, opt, 7), sockaddr("192.0.2.1"))
+
+    assert 0 < len(forms.cuts) <= 64
+
+
 FORMS = {
     "client cookie": [FRESH],
     "valid cookie": [(COOKIE, cookie_of("198.18.0.53", SECRETS[0], 60))],

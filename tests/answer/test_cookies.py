@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from siphash24 import siphash24
 
 from geodns.answer import cookies
 from geodns.answer.cookies import STEP, Cookies, Outcome, Served, client_address, fingerprint, serve
@@ -100,6 +101,25 @@ def test_remembering_changes_nothing(asked: list[tuple[bytes, bytes]], seconds: 
         moment = now // STEP * STEP
         for content, address in asked * 2:
             assert serve(content, address, (NEW, OLD), moment) == remembering.serve(address, content)
+
+
+def test_what_looks_alike_behind_one_another_is_told_apart() -> None:
+    """A long option of a client with a short address, and a shorter one of a client with a longer address."""
+    octets = CLIENT + bytes(range(12)) + b"\x20\x01\x0d\xb8" * 4
+    remembering = Cookies((NEW,))
+    remembering.tick(NOW)
+
+    assert [serve(octets[:at], octets[at:], (NEW,), NOW) for at in (20, 32)] == [
+        remembering.serve(octets[at:], octets[:at]) for at in (20, 32)
+    ]
+
+
+def test_reserved_octets_are_not_given_back() -> None:
+    """A cookie of ours that has them set is genuine, and replaced by one in which they are zero (RFC 9018 §4.2)."""
+    head = CLIENT + b"\x01\xab\xcd\xef" + NOW.to_bytes(4, "big")
+    shown = head + siphash24(head + ADDRESS, key=NEW).digest()
+
+    assert Served(Outcome.RENEWED, make_cookie(CLIENT, ADDRESS, NEW, NOW)) == serve(shown, ADDRESS, (NEW,), NOW)
 
 
 def test_a_flood_of_clients_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from geodns.ops import announce
+from geodns.ops.control import Control
 from tests.support import daemons, routers
 from tests.support.daemons import poll, sample
 from tests.support.routers import Bird, Process, Yard
@@ -48,8 +50,8 @@ rise = 2
 fall = 4
 lease_max_age = 3.0
 hold_down = 1.0
-drain_soft = 2.0
-drain_max = 4.0
+drain_soft = 1.5
+drain_max = 2.0
 adopt = 5.0
 verify_interval = 1.0
 router_timeout = 2.0
@@ -94,11 +96,14 @@ class Instance:
         done = self.yard.run(*PYTHON, *words, "--config", str(self.configuration))
         return done.returncode, done.stdout + done.stderr
 
+    def control(self) -> Control:
+        """The door, as verbs use it."""
+        return Control(f"unix:{self.yard.directory}/admin.sock")
+
     def status(self) -> dict[str, Any]:
-        """What the gate tells."""
-        told: dict[str, Any] = json.loads(
-            self.yard.run(*PYTHON, "announce", "status", "--json", "-c", str(self.configuration)).stdout
-        )
+        """What the gate tells, as `geodns announce status --json` prints it."""
+        told = announce.status(self.yard.directory / "state")
+        assert told
         return told
 
 
@@ -298,8 +303,8 @@ def test_a_reload_keeps_the_route(announced: Instance) -> None:
         config.write_text(
             config.read_text().replace(f'"198.51.100.{serial - 1 if serial > 8 else 10}"', f'"198.51.100.{serial}"')
         )
-        code, said = announced.command("reload")
-        assert 0 == code, said
+        with announced.control() as control:
+            assert control.reload()["accepted"]
     poll("it is judged right", lambda: announced.status()["prefixes"][0]["good"] > 5)
 
     assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
@@ -328,9 +333,10 @@ def test_a_router_that_hangs_holds_no_judgement_up(announced: Instance) -> None:
     bird.signal_all(signal.SIGSTOP)
     announced.daemon.signal_all(signal.SIGSTOP)
     poll("the trouble is told", lambda: "has not answered" in announced.status()["router"]["trouble"])
+    poll("it is judged all the same", lambda: announced.status()["prefixes"][0]["wanted"] == "withdrawn")
     told = announced.status()
 
-    assert ("withdrawn", "announced") == (told["prefixes"][0]["wanted"], told["prefixes"][0]["announced"])
+    assert "announced" == told["prefixes"][0]["announced"]
     assert told["age"] < 2.0
     bird.signal_all(signal.SIGCONT)
     announced.peer.until_gone(PREFIX)
@@ -345,7 +351,7 @@ def test_a_pool_that_must_be_up_withdraws() -> None:
         made.peer.until(PREFIX)
         assert 0 == made.command("pool", "set", "app", "down", "--reason", "test")[0]
         made.peer.until_gone(PREFIX)
-        assert "pool app is wholly down" == made.status()["prefixes"][0]["why"]
+        assert "pool app is wholly down" in made.status()["prefixes"][0]["why"]
         assert 0 == made.command("pool", "set", "app", "auto")[0]
         made.peer.until(PREFIX)
 
@@ -363,8 +369,8 @@ def test_a_pool_whose_answer_changes_is_no_wrong_answer(announced: Instance) -> 
     poll("it is asked for", lambda: announced.status()["prefixes"][0]["good"] > 3)
     for _ in range(3):
         for what, word in (("app/one", "down"), ("app", "down"), ("app", "auto")):
-            code, said = announced.command("pool", "set", what, word, "--reason", "test")
-            assert 0 == code, said
+            with announced.control() as control:
+                control.override(what, word, reason="test")
             before = announced.status()["prefixes"][0]["good"]
             poll("it is judged", lambda: announced.status()["prefixes"][0]["good"] > before + 1)  # noqa: B023 (called at once)
 
@@ -410,7 +416,7 @@ def test_protocols_of_bird_are_switched() -> None:
         router.ask("disable anycast4")
         made.peer.until_gone(PREFIX)
         made.peer.until(PREFIX)
-        assert 1 <= made.status()["router"]["drifts"]
+        poll("the drift is told", lambda: made.status()["router"]["drifts"] >= 1)
         assert 0 == made.command("drain", "--stay")[0]
         assert not made.peer.route(PREFIX)
 

@@ -114,6 +114,18 @@ def test_pools_are_compared_key_by_key(make: Make) -> None:
     assert ["pool app: is there no more"] == lines(planning.plan(make(config=POOL), make()))
 
 
+def test_endpoints_are_told_in_the_order_of_the_file(make: Make) -> None:
+    """The same change is the same line each time: logs and reviews compare them."""
+    names = [f"server{number}" for number in (3, 1, 4, 9, 2, 6)]
+    one, other = (
+        POOL + "".join(f'[[pools.app.endpoints]]\nname = "{name}"\naddresses = ["{net}.{at}"]\n' for at, name in enumerate(names))
+        for net in ("192.0.2", "203.0.113")
+    )
+    [line] = lines(planning.plan(make(config=one), make(config=other)))
+
+    assert "pool app: " + ", ".join(f"endpoint {name} addresses changes" for name in names) == line
+
+
 def test_a_pool_moves_its_names(make: Make) -> None:
     """Another first endpoint is another answer for everyone."""
     records = "app 30 IN POOL app\n"

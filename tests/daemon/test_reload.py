@@ -8,6 +8,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import sleep, time
 from typing import TextIO
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 HEAD = "$TTL 60\n@ SOA ns host 1 2 3 4 60\n@ NS ns.example.net.\nwww A 192.0.2.$last\nwww GEO continent:EU A 198.51.100.1\n"
 HOSTS = 40
+ZONE_FILE = "example.com.zone"
 ZONES = '[[zones]]\nname = "example.com"\nfile = "example.com.zone"\n'
 DOOR = '[admin]\nlisten = "127.0.0.1:$admin"\n'
 CONFIG = LISTEN + DOOR + ZONES
@@ -227,30 +231,61 @@ def _written_slowly(path: Path, text: str) -> None:
 EDITS: list[Callable[[Path, str], None]] = [_edited, _renamed, _moved_aside, _linked, _written_slowly]
 
 
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__.removeprefix("_"))
-def test_a_watched_file_is_reloaded_once_and_whole(edit: Callable[[Path, str], None], site: Site) -> None:
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What came of an edit: the address that was served then, what the reload said, and all that was ever said."""
+
+    file: Path
+    served: str
+    said: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Edited]:
+    """All edits at once, each at a server of its own: most of the time is waiting for nothing more to happen."""
+    with ExitStack() as stack:
+        servers = {
+            edit: stack.enter_context(serving(Site(tmp_path_factory.mktemp("edited") / "server"), WATCHED, {ZONE_FILE: zone()}))
+            for edit in EDITS
+        }
+        for server in servers.values():
+            server.until_said("1 worker answers")
+            poll("the door is open", partial(is_open, server))
+        for edit, server in servers.items():
+            edit(server.site.directory / ZONE_FILE, zone(2, HOSTS + 1))
+        said = {edit: server.until_said("generation 2: 1 worker answers") for edit, server in servers.items()}
+        served = {edit: answer(server) for edit, server in servers.items()}
+        for server in servers.values():
+            poll("the next keeper is at work", partial(is_open, server))
+        quiet_for(2 * watch.EVERY + watch.SETTLE, *servers.values())
+        return {
+            edit.__name__: Edited(server.site.directory / ZONE_FILE, served[edit], said[edit], server.stderr)
+            for edit, server in servers.items()
+        }
+
+
+@pytest.mark.parametrize("edit", [edit.__name__ for edit in EDITS], ids=lambda name: name.removeprefix("_"))
+def test_a_watched_file_is_reloaded_once_and_whole(edit: str, edited: dict[str, Edited]) -> None:
     """However an editor or a slow writer puts it there: one reload, of all that is in it, and no half of it is ever tried."""
-    with serving(site, WATCHED, {"example.com.zone": zone()}) as server:
-        server.until_said("1 worker answers")
-        poll("the door is open", lambda: is_open(server))
-        edit(site.directory / "example.com.zone", zone(2, HOSTS + 1))
-        said = server.until_said("generation 2: 1 worker answers")
-        served = answer(server)
-        poll("the next keeper is at work", lambda: is_open(server))
-        quiet_for(server, 2 * watch.EVERY + watch.SETTLE)
+    found = edited[edit]
 
-    assert "192.0.2.2" == served
-    assert 1 == server.stderr.count("INFO changed: "), server.stderr
-    assert f"changed: {site.directory / 'example.com.zone'}" in said
-    assert "1 record added" in said
-    assert "refused" not in server.stderr
+    assert "192.0.2.2" == found.served
+    assert 1 == found.stderr.count("INFO changed: "), found.stderr
+    assert f"changed: {found.file}" in found.said
+    assert "1 record added" in found.said
+    assert "refused" not in found.stderr
 
 
-def quiet_for(server: Geodns, seconds: float) -> None:
+def quiet_for(seconds: float, *servers: Geodns) -> None:
     """Nothing is said for so long: that nothing happens cannot be polled for."""
-    since, due = len(server.stderr), time() + seconds
-    poll("so much time has passed", lambda: time() >= due or len(server.stderr) > since)
-    assert "" == server.stderr[since:]
+    since, due = [len(server.stderr) for server in servers], time() + seconds
+
+    def news() -> list[str]:
+        return [server.stderr[start:] for server, start in zip(servers, since, strict=True)]
+
+    poll("so much time has passed", lambda: time() >= due or any(news()))
+    assert not any(news()), news()
 
 
 def test_a_broken_watched_file_is_told_and_mending_it_reloads(site: Site) -> None:
@@ -259,7 +294,7 @@ def test_a_broken_watched_file_is_told_and_mending_it_reloads(site: Site) -> Non
         server.until_said("1 worker answers")
         server.site.write({"example.com.zone": zone(2).replace("192.0.2.2\n", "192.0.2.256\n")})
         told = server.until_said("reload refused: generation 1 goes on")
-        quiet_for(server, watch.EVERY + watch.SETTLE)
+        quiet_for(watch.EVERY + watch.SETTLE, server)
         during = answer(server)
         server.site.write({"example.com.zone": zone(3)})
         server.until_said("generation 2: 1 worker answers")
@@ -287,13 +322,13 @@ def test_watching_begins_and_ends_with_a_reload(site: Site) -> None:
     with serving(site, CONFIG, {"example.com.zone": zone()}) as server:
         server.until_said("1 worker answers")
         server.site.write({"example.com.zone": zone(2)})
-        quiet_for(server, 2 * watch.EVERY + watch.SETTLE)
+        quiet_for(2 * watch.EVERY + watch.SETTLE, server)
         server.reload({"geodns.toml": WATCHED}, "generation 2: 1 worker answers")
         server.site.write({"example.com.zone": zone(3)})
         server.until_said("generation 3: 1 worker answers")
         server.reload({"geodns.toml": CONFIG}, "generation 4: 1 worker answers")
         server.site.write({"example.com.zone": zone(4)})
-        quiet_for(server, 2 * watch.EVERY + watch.SETTLE)
+        quiet_for(2 * watch.EVERY + watch.SETTLE, server)
         served = answer(server)
 
     assert "192.0.2.3" == served

@@ -85,6 +85,8 @@ BAD = [
     ),
     ("prefix,asn,country\n192.0.2.0/24,x,DE\n", ["2: 'X' is no AS number (write one such as 64500)"]),
     ("prefix,asn,country\n192.0.2.0/24,00000000019,DE\n", ["2: '00000000019' is no AS number (write one such as 64500)"]),
+    ("prefix,asn,country\n192.0.2.0/24,0,DE\n", ["2: '0' is no AS number (write one such as 64500)"]),
+    ("192.0.2.0/24,DE\nprefix,country\n", ["2: 'prefix' is no prefix (write one like 192.0.2.0/24 or 2001:db8::/32)"]),
     ("prefix,asn,country\n192.0.2.0/24,4294967296,DE\n", ["2: '4294967296' is no AS number (write one such as 64500)"]),
     (
         "prefix,asn\n192.0.2.0/24,64500\n",

@@ -105,14 +105,12 @@ def many_looks_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_every_target_is_probed_again_and_again() -> None:
-    """Each target gets one probe an interval, ±10 %, and the first result ends its being pending."""
-    async with site() as one, probing(tcp(one.port, interval=0.1), tcp(free_port(), interval=0.1)) as (prober, outcomes):
-        pending = prober.pending_first
+    """Each target gets one probe an interval, ±10 %."""
+    async with site() as one, probing(tcp(one.port, interval=0.1), tcp(free_port(), interval=0.1)) as (_prober, outcomes):
         await reached("five rounds", lambda: len(one.came) >= 6)
         verdicts = {target.check: outcome.ok for target, outcome in outcomes if isinstance(outcome, Result)}
         pauses = [later - earlier for earlier, later in zip(one.came, one.came[1:], strict=False)]
 
-    assert (2, 0) == (pending, prober.pending_first)
     assert [True, False] == sorted(verdicts.values(), reverse=True)
     assert min(pauses) > 0.05  # a connection that is seen late makes the pause after it look shorter
 
@@ -121,11 +119,9 @@ async def test_equal_targets_are_probed_once_at_the_shortest_interval() -> None:
     """However many pools name a target, each round is one connection, as often as the most impatient of them wants."""
     async with site() as one:
         targets = [tcp(one.port, key=str(number), interval=0.1 if number == 3 else 60.0) for number in range(6)]
-        async with probing(*targets) as (prober, outcomes):
-            pending = prober.pending_first
+        async with probing(*targets) as (_prober, outcomes):
             await reached("three rounds", lambda: len(outcomes) >= 3)
 
-    assert 1 == pending
     assert {"3"} == {target.key for target, _outcome in outcomes}
     assert abs(len(one.came) - len(outcomes)) <= 1
 
@@ -152,7 +148,6 @@ async def test_targets_that_go_are_cancelled_and_new_ones_come() -> None:
         await reached("the second", lambda: len(outcomes) >= 3)
 
     assert {tcp(two.port)} == {target for target, _outcome in outcomes}
-    assert 0 == prober.pending_first
 
 
 async def test_a_shorter_interval_counts_at_once() -> None:
@@ -160,8 +155,6 @@ async def test_a_shorter_interval_counts_at_once() -> None:
     async with site() as one, probing(tcp(one.port, interval=3600.0)) as (prober, outcomes):
         prober.watch([tcp(one.port, interval=0.05)])
         await reached("two rounds", lambda: len(outcomes) >= 2)
-
-    assert 0 == prober.pending_first
 
 
 async def test_slow_probes_do_not_delay_others() -> None:
@@ -219,14 +212,12 @@ async def test_a_listener_that_fails_does_not_stop_the_rounds(caplog: pytest.Log
     assert {"the result of key could not be taken"} == {record.message for record in caplog.records}
 
 
-async def test_what_is_not_checked_is_never_reported_nor_pending() -> None:
-    """Neither NoCheck nor external targets keep anybody waiting for a first round."""
+async def test_what_is_not_checked_is_never_reported() -> None:
+    """Neither NoCheck nor external targets have rounds."""
     silent = Target("127.0.0.1", NoCheck(), 1.0, 0.01, "silent")
-    async with site() as one, probing(silent, external("posted", None), tcp(one.port)) as (prober, outcomes):
-        pending = prober.pending_first
+    async with site() as one, probing(silent, external("posted", None), tcp(one.port)) as (_prober, outcomes):
         await reached("three rounds", lambda: len(one.came) >= 3)
 
-    assert 1 == pending
     assert 0 == Counter(target.key for target, _outcome in outcomes)["silent"]
 
 

@@ -5,12 +5,14 @@ Each has a socket with SO_REUSEPORT: the kernel gives every source port to one o
 
 from __future__ import annotations
 
+import asyncio
 import selectors
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from ipaddress import ip_address
+from typing import Protocol
 
 from dnslib import CLASS, EDNS0, QTYPE, RCODE, RR, TXT, A, DNSRecord, EDNSOption
 
@@ -87,3 +89,35 @@ def instances(*responds: Respond, host: str = "127.0.0.1") -> Iterator[int]:
         stack.callback(thread.join)
         stack.callback(here.send, b"stop")
         yield port
+
+
+class Answering(Protocol):
+    """What a server of both transports answers."""
+
+    def __call__(self, asked: DNSRecord, *, by_tcp: bool) -> DNSRecord: ...
+
+
+@asynccontextmanager
+async def served(answer: Answering, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """A server in this event loop that answers by UDP and TCP; its port."""
+    port = free_port(host)
+
+    class Datagrams(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+            self.transport.sendto(answer(DNSRecord.parse(data), by_tcp=False).pack(), addr)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        octets = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        reply = answer(DNSRecord.parse(octets), by_tcp=True).pack()
+        writer.write(len(reply).to_bytes(2, "big") + reply)
+        writer.close()
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, (host, port))
+    try:
+        async with await asyncio.start_server(connected, host, port):
+            yield port
+    finally:
+        transport.close()

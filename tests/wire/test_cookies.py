@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from siphash24 import siphash24
 
 from geodns.wire.cookies import LONGEST, age, is_made_with, is_well_sized, make_cookie
 
@@ -50,6 +51,15 @@ def test_reserved_octets_are_hashed_as_they_came() -> None:
     cookie = bytes.fromhex("fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5")
 
     assert is_made_with(cookie, ip_address("203.0.113.203").packed, bytes.fromhex(VECTORS["A.3"][1]))
+
+
+def test_another_version_is_not_ours() -> None:
+    """A cookie of version 2 is not believed though its hash be right: nobody knows what its octets mean (RFC 9018 §4.1)."""
+    client, secret, moment, cookie = VECTORS["A.1"]
+    address, key = ip_address(client).packed, bytes.fromhex(secret)
+    head = bytes.fromhex(cookie)[:8] + b"\x02\0\0\0" + moment.to_bytes(4, "big")
+
+    assert not is_made_with(head + siphash24(head + address, key=key).digest(), address, key)
 
 
 @given(CLIENT_COOKIES, ADDRESSES, SECRETS, st.integers(0, 2**32 - 1), st.data())

@@ -8,21 +8,24 @@ from typing import Any
 from geodns.ops.announce._course import State
 
 _RESTART = 3.0  # seconds in which a gate begins anew
-_SLACK = 15.0  # seconds beyond what the routes should take
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """As the configuration has it: seconds of the soft announcement and for the rest, queries a second that are nobody."""
+    """As the configuration has it: seconds of the soft announcement and for the rest, queries a second that are nobody.
+
+    `routers` is in how many seconds after the soft announcement routes are gone, if they go at all.
+    """
 
     soft: float
     floor: float
     longest: float
+    routers: float
 
     @property
     def bound(self) -> float:
         """Seconds that a departure takes at most."""
-        return self.soft + self.longest + _SLACK
+        return self.soft + self.longest + self.routers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def proceed(
         return replace(departure, alone=alone, over=over, sentence=sentence)
     announced = [told for told in gate["prefixes"] if told["announced"] != State.WITHDRAWN.value] if gate else []
     departure = replace(departure, led=departure.led or bool(announced), stuck=False)
-    if gate and announced and departure.withdrawn is None and now - departure.began < patience.soft + _SLACK:
+    if gate and announced and departure.withdrawn is None and now - departure.began < patience.soft + patience.routers:
         left = max(patience.soft - (now - departure.began), 0.0)
         names = ", ".join(told["prefix"] for told in announced)
         if not gate["alive"]:

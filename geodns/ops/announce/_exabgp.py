@@ -19,6 +19,19 @@ _VERSION = re.compile(r'(?:exabgp |"version": ?")(\d+)\.')
 _PREFIX = re.compile(r"(?<![\w.:])([0-9a-fA-F.:]+/\d{1,3})(?![\w.:])")
 
 
+class _Lines(asyncio.Queue[str]):
+    """Lines that came since a command; while none is under way they are news, of which there is no end, and nobody reads them."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def put_nowait(self, item: str) -> None:
+        """Keep a line, if anybody waits for it."""
+        if self._wanted:
+            super().put_nowait(item)
+
+
 class Exabgp:
     """One ExaBGP on the other end of two pipes, by default standard input and output. `gone` is called when it closes them."""
 
@@ -30,7 +43,7 @@ class Exabgp:
         self._attributes = attributes
         self._gone = gone
         self._pipes = pipes
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self._lines = _Lines(wanted=False)
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.ReadTransport | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -66,13 +79,17 @@ class Exabgp:
     async def _ask(self, command: str) -> list[str]:
         """Say a line; the lines that come before "done". Raises RouterFault for "error". What came unasked is passed over."""
         writer = await self._open()
-        while not self._lines.empty():
-            self._lines.get_nowait()
+        self._lines = _Lines(wanted=True)
         try:
             writer.write(command.encode() + b"\n")
             await writer.drain()
+            return await self._answer(command)
         except OSError as error:
             raise RouterFault(f"ExaBGP cannot be told: {error.strerror}") from None
+        finally:
+            self._lines = _Lines(wanted=False)
+
+    async def _answer(self, command: str) -> list[str]:
         found: list[str] = []
         while True:
             line = await self._lines.get()

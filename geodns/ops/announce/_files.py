@@ -84,11 +84,6 @@ class Lock:
         """The process that asks: who holds it, if it is held here."""
         return os.getpid()
 
-    @property
-    def is_held(self) -> bool:
-        """Whether this process holds it."""
-        return self._handle is not None
-
     def take(self, pid: int = 0) -> int | None:
         """Take it; None if that was possible, else the pid of who has it, 0 if that is not known. Raises OSError.
 

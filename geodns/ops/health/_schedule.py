@@ -31,7 +31,6 @@ class _Watched:
 
     target: Target
     due: float
-    probed: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -59,10 +58,6 @@ class Prober:
         self._board = Board(self._tell)
         self._look = asyncio.Event()
         self._told_shortage = -_SHORTAGE_EVERY
-        self.pending_first = 0
-        """Targets that were not probed yet since they were added; external states do not count, they may never come."""
-        self.lateness = 0.0
-        """Seconds by which the latest probe started after it was due: it grows when `concurrency` is too small."""
 
     def watch(self, targets: Iterable[Target]) -> None:
         """Replace the targets: those that stay keep their schedule, new ones start within their interval, gone ones stop.
@@ -114,7 +109,6 @@ class Prober:
         latest = time.monotonic() + self._chance.uniform(0.0, min(target.interval, _FIRST_ROUND))
         if known is None:
             self._watched[target] = known = _Watched(target, latest)
-            self.pending_first += 1
             self._enter(known, latest)
             return
         known.target = target
@@ -123,7 +117,6 @@ class Prober:
 
     def _drop(self, gone: _Watched) -> None:
         gone.due = -1.0
-        self.pending_first -= not gone.probed
         if gone.task:
             gone.task.cancel()
 
@@ -151,7 +144,6 @@ class Prober:
             self._timer = self._loop.call_later(self._heap[0][0] - now, self._turn)
 
     def _start(self, loop: asyncio.AbstractEventLoop, watched: _Watched, now: float) -> None:
-        self.lateness = now - watched.due
         watched.task = loop.create_task(self._probe(watched, now))
         self._tasks.add(watched.task)
         watched.task.add_done_callback(self._finished)
@@ -169,8 +161,6 @@ class Prober:
         pause = watched.target.interval * self._chance.uniform(1 - _JITTER, 1 + _JITTER)
         self._enter(watched, max(started + pause, time.monotonic()))
         if result:
-            self.pending_first -= not watched.probed
-            watched.probed = True
             self._tell(watched.target, result)
 
     def _tell_shortage(self, shortage: Shortage) -> None:

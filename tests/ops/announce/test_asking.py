@@ -11,7 +11,7 @@ from dnslib import RR, DNSRecord
 from geodns.ops.announce._asking import Target, ask, ask_siblings, targets
 from geodns.ops.announce._questions import Question
 from geodns.ops.exchange import Server
-from tests.support.instances import instances
+from tests.support.instances import instances, served
 
 FOUR, SIX = "198.51.100.0/24", "2001:db8::/48"
 SOA = Question("example.com", "SOA", serial=7)
@@ -19,6 +19,7 @@ LISTENING = {
     "each address": ("127.0.0.1:53", "198.51.100.53:53", "[2001:db8::53]:53"),
     "wildcards": ("0.0.0.0:53", "[::]:53"),
     "one family": ("198.51.100.53:53",),
+    "a wildcard of one family": ("0.0.0.0:53",),
 }
 EXPECTED = {
     "each address": (["127.0.0.1:53", "198.51.100.53:53 of 198.51.100.0/24", "[2001:db8::53]:53 of 2001:db8::/48"], {}),
@@ -27,6 +28,10 @@ EXPECTED = {
         {},
     ),
     "one family": (["198.51.100.53:53 of 198.51.100.0/24"], {SIX: ("the daemon does not listen on 2001:db8::53",)}),
+    "a wildcard of one family": (
+        ["127.0.0.1:53", "198.51.100.53:53 of 198.51.100.0/24"],
+        {SIX: ("the daemon does not listen on 2001:db8::53",)},
+    ),
 }
 
 
@@ -53,6 +58,21 @@ async def test_an_answer_is_wanted_by_udp_and_by_tcp() -> None:
 
     assert (f"127.0.0.1:{port} by TCP: Connection refused",) == asked.of_prefix(FOUR)
     assert 2 == asked.sent
+
+
+async def test_the_first_question_is_asked_by_tcp_too() -> None:
+    """All are asked by UDP, one is enough to know that connections are served."""
+    heard: list[tuple[str, bool]] = []
+
+    def answer(asked: DNSRecord, *, by_tcp: bool) -> DNSRecord:
+        heard.append((str(asked.q.qname), by_tcp))
+        return serial(7, asked)
+
+    async with served(answer) as port:
+        asked = await ask([Target(Server("127.0.0.1", port))], [SOA, Question("example.net", "SOA", serial=7)], 2.0)
+
+    assert 3 == asked.sent
+    assert [("example.com.", False), ("example.com.", True), ("example.net.", False)] == sorted(heard)
 
 
 async def test_an_old_serial_is_told() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geodns.ops.announce import Departure, Patience, proceed
 
-PATIENCE = Patience(soft=10.0, floor=5.0, longest=60.0)
+PATIENCE = Patience(soft=10.0, floor=5.0, longest=60.0, routers=15.0)
 BEGAN = Departure(100.0)
 
 
@@ -100,9 +100,18 @@ def test_clients_are_waited_for_though_the_gate_has_gone() -> None:
     assert [False, False, True] == [step.over for step in steps]
 
 
+def test_the_longest_time_begins_with_the_withdrawal() -> None:
+    """However long the routes took: clients have all of it."""
+    step = proceed(BEGAN, gate("drained"), 900.0, 124.0, PATIENCE)
+    steps = [step := proceed(step, gate("withdrawn"), 900.0, now, PATIENCE) for now in (124.9, 184.8, 185.0)]
+
+    assert [False, False, True] == [step.over for step in steps]
+    assert "withdrawn; still 900.0 queries/s after 60 s" == steps[-1].sentence
+
+
 def test_a_floor_of_nothing_waits_for_silence() -> None:
     """With drain_floor = 0 clients are gone when none asks."""
-    patience = Patience(0.0, 0.0, 60.0)
+    patience = Patience(0.0, 0.0, 60.0, 15.0)
 
     assert not proceed(BEGAN, gate("withdrawn"), 0.1, 101.0, patience).over
     assert proceed(BEGAN, gate("withdrawn"), 0.0, 101.0, patience).over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -106,6 +107,20 @@ async def test_a_language_that_is_given_is_not_asked_for(version: str) -> None:
         await told.adapter.apply({FOUR: State.ANNOUNCED})
 
     assert [f"{'peer * ' if version == '6' else ''}announce route {FOUR} next-hop self"] == told.heard
+
+
+async def test_what_nobody_has_asked_for_is_not_kept() -> None:
+    """An ExaBGP that sends its neighbours' updates to every process fills no memory."""
+    news = '{"exabgp": "5.0.0", "type": "update"}\n' * 50_000
+    async with exabgp(lambda _line: f"done\n{news}shutdown\n", "4") as told, asyncio.timeout(30):
+        tracemalloc.start()
+        await told.adapter.apply({FOUR: State.ANNOUNCED})
+        while not told.gone.is_set():  # when it has read all of them
+            await asyncio.sleep(0.01)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert most < 3 * len(news)  # twice that is with the thread that sends it: text, and octets
 
 
 async def test_a_refusal_is_told() -> None:

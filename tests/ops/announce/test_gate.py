@@ -8,14 +8,18 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from dnslib import QTYPE, RR, DNSRecord
 
 from geodns.ops.announce import Gate, Holder, Lease, Plan, Question, Reconciler, Rules, State, _files, _gate, now, status
 from geodns.ops.announce._gate import STATUS
 from geodns.ops.announce._router import States
 from geodns.problem import ProblemsFound
+from tests.support.instances import served
 
 PREFIX = "127.53.53.0/24"
 SOA = Question("example.com", "SOA", serial=7)
+SOA_OF_NOW = Question("example.com", "SOA", serial=8)
+POOLED = Question("app.example.com", "A", answer=("192.0.2.80",), pool="app")
 
 
 class Router:
@@ -58,7 +62,7 @@ async def gate(directory: Path, router: Router, **changed: object) -> AsyncItera
 
 def lease(directory: Path, **said: object) -> None:
     """The daemon says something, whose addresses nobody answers at."""
-    told = Lease(1, now(), listening=("127.53.53.53:9",), questions=(SOA,), **said)  # type: ignore[arg-type]
+    told = Lease(1, now(), **{"listening": ("127.53.53.53:9",), "questions": (SOA,), **said})  # type: ignore[arg-type]
     holder = Holder(directory)
     assert "" == holder.renew(told)
     holder.release()
@@ -138,6 +142,34 @@ async def test_a_lease_that_ends_withdraws_at_once_and_a_failure_after_some(tmp_
 
     assert [State.ANNOUNCED, State.WITHDRAWN] == states
     assert "by UDP: Connection refused" in made.courses[PREFIX].why
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({}, State.WITHDRAWN),
+        ({"changing": True}, State.ANNOUNCED),
+        ({"questions": (POOLED,)}, State.WITHDRAWN),
+        ({"questions": (SOA_OF_NOW, POOLED), "pools_down": ("app",)}, State.ANNOUNCED),
+    ],
+    ids=["an old serial", "an old serial while it changes", "a wrong address", "a wrong address of a pool that is down"],
+)
+async def test_what_may_be_wrong_for_now_is_not_held_against_it(said: dict[str, object], state: State, tmp_path: Path) -> None:
+    """While generations change values may be either's, and a pool that is down answers what its policy is."""
+    router = Router(PREFIX)
+    async with served(_answer, "127.53.53.53") as port, gate(tmp_path, router) as made:
+        for _ in range(3):
+            lease(tmp_path, **{"listening": (f"127.53.53.53:{port}",), **said})
+            await made.judge()
+
+    assert state is made.courses[PREFIX].state, made.courses[PREFIX].why
+
+
+def _answer(asked: DNSRecord, *, by_tcp: bool) -> DNSRecord:
+    reply = asked.reply()
+    rdata = "SOA ns.example.com. host.example.com. 8 1 1 1 1" if asked.q.qtype == QTYPE.SOA else "A 192.0.2.9"
+    reply.add_answer(*RR.fromZone(f"{asked.q.qname} 60 IN {rdata}"))
+    return reply
 
 
 async def test_the_last_instance_is_held_even_without_a_lease(tmp_path: Path) -> None:

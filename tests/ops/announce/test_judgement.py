@@ -72,3 +72,11 @@ def test_a_failing_instance_that_drains_is_failing() -> None:
     wishes = desired(PREFIXES[:1], Evidence("", (), {PREFIXES[0]: ("wrong",)}, (), "kernel"))
 
     assert Wish(Verdict.BAD, "wrong") == wishes[PREFIXES[0]]
+
+
+def test_a_well_instance_that_drains_is_left() -> None:
+    """Also one that was not asked yet: the operator's will needs no proof."""
+    for checks in (dict.fromkeys(PREFIXES, ()), None):
+        wishes = desired(PREFIXES, Evidence("", (), checks, (), "kernel"))
+
+        assert {Wish(Verdict.DRAIN, "draining: kernel")} == set(wishes.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from time import monotonic
 
 import pytest
@@ -21,6 +22,7 @@ class Router:
     """A router that can be made to hang or to refuse, and that others may change."""
 
     def __init__(self) -> None:
+        self.at: list[float] = []  # when it was told
         self.routes: dict[str, State] = {}
         self.told = 0
         self.fault = ""
@@ -30,6 +32,7 @@ class Router:
 
     async def apply(self, states: States) -> None:
         self.told += 1
+        self.at.append(monotonic())
         if self.breaks:
             raise ValueError("something that nobody thought of")
         await self._be_so()
@@ -52,6 +55,7 @@ class Router:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries are tenths of seconds apart."""
     monkeypatch.setattr(room, "_FIRST_DELAY", 0.05)
+    monkeypatch.setattr(room, "_LAST_DELAY", 0.2)
 
 
 @asynccontextmanager
@@ -122,6 +126,36 @@ async def test_what_was_done_without_a_word_is_undone() -> None:
         await until(lambda: reconciler.is_settled)
 
     assert ("", DOWN, {}) == (reconciler.trouble, reconciler.applied, router.routes)
+
+
+async def test_what_was_taken_back_without_a_word_is_not_believed() -> None:
+    """A drain that may have been heard is undone by telling, though what was confirmed last is what is wanted again."""
+    router = Router()
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        router.is_late = True
+        reconciler.want({PREFIX: State.DRAINED})
+        await until(lambda: bool(reconciler.trouble))
+        router.is_late = False
+        reconciler.want(UP)
+        assert not reconciler.is_settled
+        await until(lambda: reconciler.is_settled)
+
+    assert UP == router.routes
+
+
+async def test_a_router_that_goes_on_refusing_is_told_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    """The pause begins with the first delay, doubles, and ends at the longest; the log has one line, not one for each try."""
+    router = Router()
+    router.fault = "BIRD cannot be reached"
+    async with at_work(router) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: router.told >= 6)
+    pauses = [later - earlier for earlier, later in pairwise(router.at)]
+
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.2, 0.2), strict=False)), pauses
+    assert ["BIRD cannot be reached; what was announced before may still be"] == [record.message for record in caplog.records]
 
 
 async def test_a_fault_of_ours_ends_no_reconciler() -> None:

@@ -244,6 +244,22 @@ async def test_network_statements_come_and_go(tmp_path: Path) -> None:
     assert [{FOUR: State.ANNOUNCED}, {FOUR: State.ANNOUNCED}, {FOUR: State.DRAINED}, {}, {}] == seen
 
 
+async def test_another_vrf_is_another_router(tmp_path: Path) -> None:
+    """What a VRF of the same AS has does not stand for what is wanted here."""
+    there = "203.0.113.0/24"
+    frr = Vtysh(script(tmp_path / "vtysh", VTYSH), 64500, "", "")
+    await frr.apply({there: State.ANNOUNCED})
+
+    assert {there: State.ANNOUNCED} == await frr.seen()
+
+
+async def test_commands_that_change_nothing_are_told(tmp_path: Path) -> None:
+    """vtysh says nothing, and the statement is not there: that is no announcement."""
+    deaf = VTYSH.replace("kept.write_text(json.dumps(known))", "pass")
+    with pytest.raises(RouterFault, match=f"FRR has taken the commands, and {FOUR} is not as they say"):
+        await Vtysh(script(tmp_path / "vtysh", deaf), 64500, "", "").apply({FOUR: State.ANNOUNCED})
+
+
 async def test_an_as_that_frr_does_not_know_is_told(tmp_path: Path) -> None:
     """What vtysh says is the reason."""
     with pytest.raises(RouterFault, match="exits with 1: BGP is already running; AS is 64500"):
