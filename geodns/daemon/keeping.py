@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -140,6 +141,8 @@ class Keeping:
         self._told = pooling.by_target(self.seats)
         self._octets = bytearray(len(self.seats))
         self._written = 0.0
+        self._writing = threading.Lock()
+        self._number = self._number_on_disk = 0  # of what was known at one moment after the other
         self.known = pooling.tree(config)
         known = from_notebook(notebook, config)
         keys = {seat.key for seat in self.seats if seat.target}
@@ -181,19 +184,34 @@ class Keeping:
         for key, up, checked in self._external:
             self.prober.post(key, up, checked)
         self._show(anyway=True)
-        probing = asyncio.create_task(self.prober.run())
+        tasks = {asyncio.create_task(self.prober.run()), asyncio.create_task(self._keep_writing())}
         try:
-            while not probing.done():
+            while not any(task.done() for task in tasks):
                 self.tick(time())
-                await asyncio.wait({probing}, timeout=_ROUND)
-            probing.result()  # it ends by itself only by a fault of our own: better to begin anew than to check nothing
+                await asyncio.wait(tasks, timeout=_ROUND, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:  # they end by themselves only by a fault of our own: better to begin anew than to check nothing
+                if task.done():
+                    task.result()
         finally:
-            probing.cancel()
-            await asyncio.wait({probing})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             self._save()
 
+    async def _keep_writing(self) -> None:
+        while True:
+            await self.write_if_due(time())
+            await asyncio.sleep(_ROUND)
+
+    async def write_if_due(self, now: float) -> None:
+        """Write what has changed, or is old. A disk that takes its time holds up neither checks nor the lease."""
+        if self._dirty or abs(now - self._written) > _REFRESH:  # abs: the clock may have been set back
+            known = self._handed_over()
+            if self.config.pools:
+                await asyncio.to_thread(self._write, self._number, known)
+
     def tick(self, now: float) -> None:
-        """End the words whose time is over, and write what has changed."""
+        """End the words whose time is over."""
         self.words, over = self.words.expired(now)
         for word in over:
             what = f"{'/'.join(word.path)}: {word.word} is over"
@@ -201,8 +219,6 @@ class Keeping:
             self._note(word.path[0], what, now)
         if over:
             self._show()
-        if self._dirty or abs(now - self._written) > _REFRESH:  # abs: the clock may have been set back
-            self._save()
 
     def _heard(self, target: health.Target, outcome: health.Result | health.NoState) -> None:
         """A probe's result, for every seat that it is about."""
@@ -260,12 +276,26 @@ class Keeping:
         self._board.write(bytes(self._octets), anyway=anyway)
 
     def _save(self, *, anyway: bool = False) -> None:
+        """Write at once, so that who is told of it can rely on it."""
+        known = self._handed_over()
+        if self.config.pools or anyway:  # else there is nothing that a start would ask for
+            self._write(self._number, known)
+
+    def _handed_over(self) -> dict[str, object]:
+        """What is known now, which a successor can have from the notebook already."""
         history = {pool: tuple(happened) for pool, happened in self.history.items()}
         known = Remembered(self.states, self.words, history, self.draining, self.failures)
         try:
             hand_over(known, self._notebook)
         except ValueError as error:
             log.error("states of checks are not handed on: %s", error)
-        if self._directory and (self.config.pools or anyway):  # else there is nothing that a start would ask for
-            self._directory.write(STATE, known.to_json())
+        self._number += 1
         self._dirty, self._written = False, time()
+        return known.to_json()
+
+    def _write(self, number: int, known: dict[str, object]) -> None:
+        """Write what was known at a moment, unless a later one is on the disk already; from any thread."""
+        with self._writing:
+            if self._directory and number > self._number_on_disk:
+                self._directory.write(STATE, known)
+                self._number_on_disk = number

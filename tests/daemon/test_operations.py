@@ -5,6 +5,7 @@ Whatever happens, questions are asked all the while, and every one must be answe
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -25,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from geodns import server as gate
 from geodns.daemon import keeping
 from geodns.ops import config as configuration
+from geodns.ops import health
 from geodns.ops.overrides import Word
 from tests.support.daemons import LISTEN, START, Geodns, Site, poll, serving
 
@@ -466,14 +468,45 @@ def keeper_of(directory: Path) -> keeping.Keeping:
 def test_state_is_written_whichever_way_the_clock_jumps(jump: float, tmp_path: Path) -> None:
     """A clock that was put back does not stop the writing until it is again as late as before."""
     keeper = keeper_of(tmp_path)
-    keeper.tick(time())
+    asyncio.run(keeper.write_if_due(time()))
     (tmp_path / "pools.json").unlink()
-    keeper.tick(time())
+    asyncio.run(keeper.write_if_due(time()))
     quiet = (tmp_path / "pools.json").exists()
-    keeper.tick(time() + jump)
+    asyncio.run(keeper.write_if_due(time() + jump))
 
     assert not quiet
     assert (tmp_path / "pools.json").exists()
+
+
+async def test_a_disk_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing comes of a write, checks are heard and words end; what is written in the end is what was known last."""
+    keeper, hangs = keeper_of(tmp_path), threading.Event()
+    [seat] = keeper.seats
+    assert seat.target is not None
+    synced = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: hangs.wait(START) and synced(handle))
+    running = asyncio.create_task(keeper.run())
+    await until(lambda: any(tmp_path.glob(".pools.json.*.new")))
+    keeper.post_state(seat.target.key, up=True)
+    await until(lambda: keeper.states[seat.key].health is health.Health.UP)
+    unwritten = not (tmp_path / "pools.json").exists()
+    hangs.set()
+    keeper.say_word("app", Word.DRAIN, seconds=None, reason="", who="")
+    known, _ = keeping.recall(keeper.config, time())
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+    assert unwritten
+    assert health.Health.UP is known.states[seat.key].health
+    assert 1 == len(known.overrides)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Poll, and let the event loop do its work meanwhile."""
+    async with asyncio.timeout(START):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def test_a_word_with_an_end_ends_by_the_clock_as_it_is(tmp_path: Path) -> None:
