@@ -247,7 +247,7 @@ class Announcing:
         }
         if gate is None:
             return found
-        prefixes = gate["prefixes"]
+        prefixes, sessions = gate["prefixes"], gate["router"].get("sessions") or {}  # a gate that is older tells of none
         return found | {
             "geodns_announce_state": [
                 ((told["prefix"], state), told["announced"] == state) for told in prefixes for state in _STATES
@@ -265,4 +265,5 @@ class Announcing:
             "geodns_announce_drift_total": [((), gate["router"]["drifts"])],
             "geodns_announce_router_failures_total": [((), gate["router"]["failures"])],
             "geodns_announce_router_settled": [((), gate["router"]["settled"])],
+            "geodns_announce_sessions": [((state,), sessions[state]) for state in ("established", "down") if sessions],
         }

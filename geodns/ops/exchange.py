@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from time import perf_counter
 
 import asyncio_dgram
+import dns.rdatatype
 from dnslib import CLASS, EDNS0, QTYPE, DNSError, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
 
 from geodns.problem import Problem, ProblemsFound
@@ -73,9 +74,8 @@ def question(
         octets = subnet.network_address.packed[: (subnet.prefixlen + 7) // 8]
         head = struct.pack("!HBB", 1 if subnet.version == 4 else 2, subnet.prefixlen, 0)
         options.append(EDNSOption(CLIENT_SUBNET, head + octets))
-    made = DNSRecord(
-        DNSHeader(id=secrets.randbelow(1 << 16), rd=0), q=DNSQuestion(name, getattr(QTYPE, rdtype), getattr(CLASS, rdclass))
-    )
+    number = int(dns.rdatatype.from_text(rdtype))  # dnslib knows fewer words
+    made = DNSRecord(DNSHeader(id=secrets.randbelow(1 << 16), rd=0), q=DNSQuestion(name, number, getattr(CLASS, rdclass)))
     made.add_ar(EDNS0(udp_len=_PAYLOAD, opts=options))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import dns.rdatatype
 from dnslib import CNAME, PTR, QTYPE, RR, TXT, A, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,13 @@ def look_at(octets: bytes) -> DNSRecord | None:
         for read in (_text, _scope, partial(_data, rdtype="A"), partial(option, code=NSID)):
             read(message)
     return message
+
+
+def test_every_type_can_be_asked_for() -> None:
+    """Also those that have a word in one library only, and those that have none."""
+    words = [*map(dns.rdatatype.to_text, dns.rdatatype.RdataType), "TYPE65280"]
+
+    assert [dns.rdatatype.from_text(word) for word in words] == [question("example.com", word).q.qtype for word in words]
 
 
 def test_the_reply_to_the_question_counts() -> None:

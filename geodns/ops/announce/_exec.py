@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import Attributes, RouterFault, States, run
+from geodns.ops.announce._router import Attributes, RouterFault, Sessions, States, run
 
 
 class Program:
@@ -49,3 +49,7 @@ class Program:
             except ValueError:
                 raise RouterFault(f"{self._show[0]} prints {line!r}, which is no prefix and state") from None
         return {prefix: state for prefix, state in found.items() if state is not State.WITHDRAWN}
+
+    async def sessions(self) -> Sessions | None:
+        """See `Router`: the program's routers are its own affair."""
+        return None

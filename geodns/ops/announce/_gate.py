@@ -17,11 +17,13 @@ from geodns.ops.announce._judgement import Evidence, Verdict, desired
 from geodns.ops.announce._lease import Lease, look
 from geodns.ops.announce._questions import Question, fault, shape_fault
 from geodns.ops.announce._reconciling import Reconciler
+from geodns.ops.announce._router import ESTABLISHED, Sessions
 from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
 
 _SIGN_OF_LIFE = 5.0  # seconds between signs, at most: a long interval is no hang
+_NAMED = 10  # sessions, of a router that may have thousands
 STATUS, GATE_LOCK = "announce.status", "announce.gate.lock"
 
 
@@ -250,6 +252,7 @@ class Gate:
                 "failures": self.reconciler.failures,
                 "drifts": self.reconciler.drifts,
                 "settled": self.reconciler.is_settled,
+                "sessions": _counted(self.reconciler.sessions),
             },
             "asked": found.sent / self.plan.interval,
             "courses": {prefix: course.to_json() for prefix, course in self.courses.items()},
@@ -270,3 +273,11 @@ class Gate:
             "flaps": round(decayed(course, moment, self.plan.rules), 2),
             "transitions": course.transitions,
         }
+
+
+def _counted(sessions: Sessions | None) -> dict[str, Any] | None:
+    """How many sessions there are in which routes are told, and how many others, with the first of those."""
+    if sessions is None:
+        return None
+    down = [f"{name} ({state})" for name, state in sessions.items() if state != ESTABLISHED]
+    return {"established": len(sessions) - len(down), "down": len(down), "first_down": down[:_NAMED]}

@@ -16,6 +16,12 @@ GSHUT = "65535:0"
 States = Mapping[str, State]
 """What is to be told of each prefix, or is announced."""
 
+Sessions = Mapping[str, str]
+"""A router's BGP sessions by name, with their states in its own words, in lower case."""
+
+ESTABLISHED = "established"
+"""The state of a session in which routes are told (RFC 4271 §8.2.2)."""
+
 
 class RouterFault(Exception):
     """A router could not be told, or says no; the message says why. What was announced before is announced on."""
@@ -42,13 +48,16 @@ class Attributes:
 
 
 class Router(Protocol):
-    """A way to tell routers. Both methods raise RouterFault, and may take longer than anybody waits: then they are cancelled."""
+    """A way to tell routers. Its methods raise RouterFault, and may take longer than anybody waits: then they are cancelled."""
 
     async def apply(self, states: States) -> None:
         """Make it so, also where it is so already; on return it is."""
 
     async def seen(self) -> dict[str, State] | None:
         """What is announced of these prefixes in truth, those withdrawn left out; None where nobody can say."""
+
+    async def sessions(self) -> Sessions | None:
+        """To whom it announces, as far as that is BGP; None where nobody can say."""
 
 
 async def run(command: Sequence[str], told: str = "") -> str:

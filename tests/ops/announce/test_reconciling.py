@@ -23,6 +23,7 @@ class Router:
     def __init__(self) -> None:
         self.routes: dict[str, State] = {}
         self.told = 0
+        self.neighbours: dict[str, str] | None = None
         self.fault = ""
         self.hangs = False
         self.is_late = False
@@ -40,6 +41,10 @@ class Router:
     async def seen(self) -> dict[str, State] | None:
         await self._be_so()
         return dict(self.routes)
+
+    async def sessions(self) -> dict[str, str] | None:
+        await self._be_so()
+        return self.neighbours
 
     async def _be_so(self) -> None:
         if self.hangs:
@@ -181,3 +186,32 @@ async def test_drift_is_counted_and_repaired() -> None:
         await until(lambda: reconciler.drifts == 2 and reconciler.is_settled)
 
     assert UP == router.routes
+
+
+async def test_a_router_that_could_not_be_asked_is_asked_soon_again() -> None:
+    """Meanwhile nobody knows whether it announces still; once it answers, no trouble is left, and it is not told anew."""
+    router = Router()
+    async with at_work(router, verify=0.3) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        router.fault = "BIRD cannot be reached"
+        await until(lambda: bool(reconciler.trouble))
+        assert (UP, False) == (reconciler.applied, reconciler.is_settled)
+        router.fault = ""
+        await until(lambda: reconciler.is_settled)
+
+    assert ("", 1, 0) == (reconciler.trouble, router.told, reconciler.drifts)
+
+
+async def test_sessions_are_known_and_decide_nothing() -> None:
+    """They are counted after each word and look; a router that has none established is told and trusted as ever."""
+    router = Router()
+    router.neighbours = {"transit": "active"}
+    async with at_work(router, verify=0.1) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.sessions == {"transit": "active"})
+        assert (True, UP) == (reconciler.is_settled, router.routes)
+        router.neighbours = None
+        await until(lambda: reconciler.sessions is None)
+
+    assert ("", 0, 1) == (reconciler.trouble, reconciler.failures, router.told)

@@ -111,6 +111,54 @@ async def test_a_file_that_bird_does_not_include_is_told(tmp_path: Path) -> None
             await include.apply({FOUR: State.ANNOUNCED})
 
 
+QUEUED = "0002-Reading configuration\n0005 Reconfiguration already in progress, queueing new config\n"
+KNOWN = "1002-geodns_announce4 Static     master4    up\n     geodns_announce6 Static     master6    up\n0000 \n"
+OURS = ROUTE.replace("anycast4", "geodns_announce4")
+
+
+async def test_a_file_that_waits_its_turn_is_accepted(tmp_path: Path) -> None:
+    """BIRD is still busy with the configuration before: it has read the new one, and follows it in the end."""
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    (tmp_path / "bird.conf").write_text("before")
+    async with bird(tmp_path / "ctl", QUEUED, KNOWN, NONE, OURS):
+        await include.apply({FOUR: State.ANNOUNCED})
+
+    assert f"route {FOUR} blackhole;" in (tmp_path / "bird.conf").read_text()
+
+
+@pytest.mark.parametrize("before", [None, written({FOUR: State.ANNOUNCED}, Attributes())])
+async def test_a_refusal_leaves_no_file_that_announces_more(before: str | None, tmp_path: Path) -> None:
+    """What BIRD refuses is taken back where it would announce, and stays where it announces less than before."""
+    file = tmp_path / "bird.conf"
+    include = Include(str(tmp_path / "ctl"), file, Attributes())
+    if before:
+        file.write_text(before)
+    wanted = State.WITHDRAWN if before else State.ANNOUNCED
+    async with bird(tmp_path / "ctl", "8002 bird.conf:3:5 syntax error\n", "8003 No protocols match\n", OURS * 30):
+        with pytest.raises(RouterFault):
+            await include.apply({FOUR: wanted})
+
+    assert (written({FOUR: wanted}, Attributes()) if before else None) == (file.read_text() if file.exists() else None)
+
+
+SESSIONS = (
+    "2002-Name       Proto      Table      State  Since         Info\n"
+    "1002-device1    Device     ---        up     19:53:00.998  \n"
+    "1002-up1        BGP        ---        up     2026-11-28 19:53:00  Established   \n"
+    "1006-  BGP state:          Established\n     Neighbor address: 192.0.2.9\n"
+    "1002-off        BGP        ---        down   19:53:00.998  \n1006-  BGP state:          Down\n"
+    "1002-away       BGP        ---        start  19:53:00.998  Active        Socket: Connection refused\n"
+    "1006-  BGP state:          Active\n0000 \n"
+)
+
+
+async def test_the_sessions_of_bird_are_known(tmp_path: Path) -> None:
+    """By the names of its protocols, whatever else it runs, and however it writes times."""
+    for router in (Protocols(str(tmp_path / "ctl"), {}), Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())):
+        async with bird(tmp_path / "ctl", SESSIONS):
+            assert {"up1": "established", "off": "down", "away": "active"} == await router.sessions()
+
+
 async def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """The directory must be there and this user's."""
     with pytest.raises(RouterFault, match="cannot be written: No such file or directory"):
@@ -248,3 +296,25 @@ async def test_an_as_that_frr_does_not_know_is_told(tmp_path: Path) -> None:
     """What vtysh says is the reason."""
     with pytest.raises(RouterFault, match="exits with 1: BGP is already running; AS is 64500"):
         await Vtysh(script(tmp_path / "vtysh", VTYSH), 64501, "", "").apply({FOUR: State.ANNOUNCED})
+
+
+SUMMARY = (
+    '{"ipv4Unicast": {"as": 64500, "peers": {"192.0.2.9": {"state": "Established"}, "fe80::1": {"state": "Idle (Admin)"}}}, '
+    '"ipv6Unicast": {"peers": {"192.0.2.9": {"state": "Idle"}, "2001:db8::9": {"state": "Connect"}}}, "warning": "more"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "sessions"),
+    [("{}", {}), (SUMMARY, {"192.0.2.9": "established", "fe80::1": "idle (admin)", "2001:db8::9": "connect"})],
+)
+async def test_the_sessions_of_frr_are_known(shown: str, sessions: dict[str, str], tmp_path: Path) -> None:
+    """A neighbour of two families is one."""
+    assert sessions == await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").sessions()
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "bgpd is busy"])
+async def test_what_frr_shows_otherwise_is_told(shown: str, tmp_path: Path) -> None:
+    """Another version, or half of an answer."""
+    with pytest.raises(RouterFault, match="which is no JSON object"):
+        await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").sessions()
