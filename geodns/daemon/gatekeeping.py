@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from geodns.daemon.announcing import soft, told_by_gate
+from geodns.daemon.announcing import soft
+from geodns.daemon.ways import gate_needs, remember, router
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -42,23 +43,6 @@ def gate_plan(config: Config) -> announce.Plan:
     )
 
 
-def router(config: Config, gone: Callable[[], None]) -> announce.Router:
-    """The way to the router; `gone` is called when it ends by itself."""
-    told = config.announce
-    attributes = announce.Attributes(told.communities, told.prepend, told.asn, told.med, told.drain, told.drain_prepend)
-    match told.method:
-        case "bird" if told.bird.include:
-            return announce.Include(told.bird.socket, config.path(told.bird.include), attributes)
-        case "bird":
-            return announce.Protocols(told.bird.socket, told.bird.protocols)
-        case "frr":
-            return announce.Vtysh(told.frr.vtysh, told.frr.asn or 0, told.frr.route_map, told.frr.drain_route_map)
-        case "exabgp":
-            return announce.Exabgp(told.exabgp.version, told.exabgp.next_hop, attributes, gone)
-        case _:
-            return announce.Program(told.exec.command, told.exec.show, attributes)
-
-
 def load_gate(path: Path) -> Config:
     """The configuration of a gate; raises ProblemsFound, also where there is nothing to announce."""
     config = configuration.load(path)
@@ -75,8 +59,23 @@ def run_gate(path: Path) -> None:
     """
     config = load_gate(path)
     logs.configure(config.log.format, config.log.level)
+    _refuse_without_exabgp(config, path)
+    for problem in gate_needs(config, path):
+        log.warning("%s", problem)
     if asyncio.run(_run(path, config)):
         os.execv(sys.executable, [sys.executable, "-m", "geodns", *sys.argv[1:]])  # noqa: S606 (ourselves, with our own arguments)
+
+
+def _refuse_without_exabgp(config: Config, path: Path) -> None:
+    """Raises ProblemsFound for a gate that ExaBGP should run, and somebody else does: it would speak to nobody."""
+    if config.announce.method != "exabgp":
+        return
+    with contextlib.suppress(OSError):
+        modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
+        if all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes):
+            return
+    message = "announce.method: ExaBGP does not run this gate: standard input and output are no pipes"
+    raise ProblemsFound([Problem(str(path), 0, message, "name it in ExaBGP's configuration, as docs/announce.md shows")])
 
 
 async def _run(path: Path, config: Config) -> bool:
@@ -98,6 +97,7 @@ async def _run(path: Path, config: Config) -> bool:
     reconciler = announce.Reconciler(router(config, ended.set), timeout=told.router_timeout, verify_interval=told.verify_interval)
     gate = announce.Gate(gate_plan(config), reconciler, tell=notifier.status, live=notifier.watchdog)
     gate.open()
+    remember(config)
     telling = asyncio.create_task(reconciler.run())
     telling.add_done_callback(lambda _: ended.set())  # it ends by a fault only, and a gate that tells nobody is none
     try:
@@ -143,60 +143,3 @@ def _refuse_another_task(before: Config, after: Config) -> None:
     problems += [Problem("", 0, f"{name} has changed, and the old way may still announce", remedy) for name in changed]
     if problems:
         raise ProblemsFound(problems)
-
-
-def _may_be_succeeded(config: Config) -> bool:
-    """Whether a gate has crashed that has judged lately; $SERVICE_RESULT is systemd's word on how it ended (systemd.exec(5))."""
-    if os.environ.get("SERVICE_RESULT", "success") == "success":
-        return False
-    told = told_by_gate(config)
-    return bool(told and told["judged"] is not None and announce.now() - told["judged"] < config.announce.adopt)
-
-
-def _gate_at_work(config: Config) -> str:
-    """What to know of a gate that is at work while somebody else withdraws; "" where there is none."""
-    told = told_by_gate(config)
-    if not told or not told["alive"]:
-        return ""
-    blind = config.announce.method == "exec" and not config.announce.exec.show
-    then = "does not see it" if blind else "announces again what it finds good"
-    return f"but a gate (process {told['pid']}) is at work and {then}: stop it, or drain instead"
-
-
-def withdraw(path: Path, *, after_stop: bool = False) -> str:
-    """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound.
-
-    With `after_stop` systemd asks for it at the end of a gate (ExecStopPost=): what a crashed one has announced stays for its
-    successor, as long as somebody has judged lately.
-    """
-    config = load_gate(path)
-    if after_stop and _may_be_succeeded(config):
-        return "left for the next gate to take over"
-    if config.announce.method == "exabgp":
-        raise ProblemsFound(
-            [
-                Problem(
-                    "",
-                    0,
-                    "ExaBGP can be told by its own process only",
-                    "end the gate: ExaBGP's routes go with it, or with ExaBGP",
-                )
-            ]
-        )
-    states = dict.fromkeys(config.announce.prefixes, announce.State.WITHDRAWN)
-
-    async def tell() -> None:
-        async with asyncio.timeout(config.announce.router_timeout):
-            await router(config, lambda: None).apply(states)
-
-    try:
-        asyncio.run(tell())
-    except TimeoutError:
-        fault = f"the router has not answered for {config.announce.router_timeout:g} s"
-    except announce.RouterFault as error:
-        fault = str(error)
-    else:
-        at_work = _gate_at_work(config)
-        announce.forget(config.path(config.server.state))
-        return f"withdrawn: {', '.join(states)}" + (f"; {at_work}" if at_work else "")
-    raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router")])

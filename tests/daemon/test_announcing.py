@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +307,58 @@ def test_a_reload_keeps_the_route(announced: Instance) -> None:
     assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
 
 
+def test_a_router_that_refuses_its_configuration_can_be_told_to_withdraw(announced: Instance) -> None:
+    """Somebody has broken bird.conf, and then the daemon dies: the route goes all the same, and comes back once both are well."""
+    file = announced.yard.directory / "bird.conf"
+    config = file.read_text()
+    file.write_text("protocol nonsense\n" + config)
+    announced.daemon.signal_all(signal.SIGKILL)
+    announced.peer.until_gone(PREFIX)
+    gate = announced.yard.processes[-1]
+    gate.until_said("so the protocol is disabled, which withdraws")
+    told = announced.status()
+    assert ("withdrawn", True) == (told["prefixes"][0]["announced"], told["router"]["settled"])
+
+    announced.serve()
+    poll("BIRD is in the way", lambda: "BIRD refuses its configuration" in announced.status()["router"]["trouble"])
+    assert not announced.peer.route(PREFIX)
+    file.write_text(config)
+    announced.peer.until(PREFIX)
+
+
+def test_nobody_to_announce_to_is_told(announced: Instance) -> None:
+    """BIRD has the route, and its only neighbour is gone: the status says so, and nothing is withdrawn for it."""
+    poll(
+        "the session is known",
+        lambda: announced.status()["router"]["sessions"] == {"established": 1, "down": 0, "first_down": []},
+    )
+    announced.peer.process.signal(signal.SIGKILL)
+
+    def is_alone() -> bool:
+        return "NONE of 1 established; not far (" in announced.command("announce", "status")[1]
+
+    poll("nobody is left", is_alone, 30)
+    told = announced.status()
+    assert ("announced", "announced", True) == (
+        told["prefixes"][0]["wanted"],
+        told["prefixes"][0]["announced"],
+        told["router"]["settled"],
+    )
+
+
+def test_after_a_hung_gate_a_broken_configuration_leaves_no_route(announced: Instance) -> None:
+    """The gate is killed, and nobody can read the file: what systemd runs then withdraws as that gate would have."""
+    announced.yard.processes[-1].signal(signal.SIGKILL)
+    announced.yard.processes[-1].wait()
+    poll("it has not judged for long", lambda: announced.status()["age"] > 5.0)
+    announced.configuration.write_text('[server]\nlisten = 53\nstate = "state"\n[announce]\nmethod = "bird"\n')
+    command = (*PYTHON, "announce", "withdraw", "--after-stop", "--config", str(announced.configuration))
+    done = announced.yard.run("env", "SERVICE_RESULT=watchdog", *command)
+
+    assert (0, True) == (done.returncode, "as the last gate did, for" in done.stdout), done.stdout + done.stderr
+    announced.peer.until_gone(PREFIX)
+
+
 def test_a_second_daemon_does_not_get_the_lease(announced: Instance) -> None:
     """It says who has it, is not announced, and takes nothing from the first."""
     config = announced.configuration.read_text()
@@ -426,6 +480,7 @@ def test_frr_is_told_by_vtysh() -> None:
         made.yard.run(vtysh, *family, "-c", f"no network {PREFIX}")
         poll("the drift is seen", lambda: made.status()["router"]["drifts"] >= 1)
         made.peer.until(PREFIX, lacks=GSHUT)
+        poll("the session is known", lambda: (made.status()["router"]["sessions"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -442,6 +497,7 @@ def test_exabgp_runs_the_gate() -> None:
         made.peer.until_gone(PREFIX)
         made.daemon.signal_all(signal.SIGCONT)
         made.peer.until(PREFIX)
+        poll("the session is known", lambda: (made.status()["router"]["sessions"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -468,6 +524,23 @@ timeout = 0.2
 [announce.exec]
 command = ["true"]
 """
+
+
+def test_a_lease_that_counts_for_a_second_is_renewed_within_it(tmp_path: Path) -> None:
+    """The shortest `lease_max_age` is no trap: several renewals fit into it."""
+    zone = "\n".join(line for line in ZONE.splitlines() if "POOL" not in line) + "\n"
+    config = LOOPBACK.replace("timeout = 0.2\n", "timeout = 0.2\nlease_max_age = 1.0\n")
+    renewed: set[float] = set()
+    with daemons.geodns(tmp_path, config, {"example.com.zone": zone}) as server:
+        lease = server.site.configuration.parent / "state" / "announce.lease"
+
+        def is_renewed() -> bool:
+            renewed.update([json.loads(lease.read_text())["renewed"]] if lease.exists() else [])
+            return len(renewed) > 8
+
+        poll("it is renewed", is_renewed)
+
+    assert statistics.median(later - before for before, later in pairwise(sorted(renewed))) < 0.5
 
 
 def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:

@@ -73,15 +73,18 @@ def _give(handle: int, directory: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
-def read(file: Path) -> dict[str, Any] | None:
-    """The value of this boot that was written last; None for none. Raises OSError, or ValueError for what is no such file."""
+def read(file: Path, *, own: bool = False) -> dict[str, Any] | None:
+    """The value of this boot that was written last; None for none. Raises OSError, or ValueError for what is no such file.
+
+    With `own` a file of another user is none, too.
+    """
     try:
-        return _read(file)
+        return _read(file, own=own)
     except ValueError:
-        return _read(file)  # it may just have been written over
+        return _read(file, own=own)  # it may just have been written over
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Path, *, own: bool) -> dict[str, Any] | None:
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -89,6 +92,8 @@ def _read(file: Path) -> dict[str, Any] | None:
     with open(handle, "rb") as opened:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is no regular file")
+        if own and os.fstat(handle).st_uid != os.geteuid():
+            raise ValueError("it belongs to another user")
         octets = opened.read(_LONGEST)
     try:
         value = json.loads(octets)
