@@ -70,13 +70,13 @@ def lines(told: dict[str, Any] | None) -> list[str]:
     router = told["router"]
     state = router["trouble"] or ("has confirmed all" if router["settled"] else "is being told")
     found.append(f"router     {state}; {router['failures']} failures, {router['drifts']} times changed by others")
-    if sessions := router.get("sessions"):
-        found.append(f"sessions   {_sessions(sessions)}")
+    if peers := router.get("peers"):
+        found.append(f"peers      {_peers(peers)}")
     return found
 
 
-def _sessions(told: dict[str, Any]) -> str:
-    """The router's BGP sessions in one line."""
+def _peers(told: dict[str, Any]) -> str:
+    """The router's BGP peers in one line."""
     established, down = told["established"], told["down"]
     if not established + down:
         return "none of BGP"

@@ -249,7 +249,7 @@ class Announcing:
         }
         if gate is None:
             return found
-        prefixes, sessions = gate["prefixes"], gate["router"].get("sessions") or {}  # a gate that is older tells of none
+        prefixes, peers = gate["prefixes"], gate["router"].get("peers") or {}  # a gate that is older tells of none
         return found | {
             "geodns_announce_state": [
                 ((told["prefix"], state), told["announced"] == state) for told in prefixes for state in _STATES
@@ -267,5 +267,5 @@ class Announcing:
             "geodns_announce_drift_total": [((), gate["router"]["drifts"])],
             "geodns_announce_router_failures_total": [((), gate["router"]["failures"])],
             "geodns_announce_router_settled": [((), gate["router"]["settled"])],
-            "geodns_announce_sessions": [((state,), sessions[state]) for state in ("established", "down") if sessions],
+            "geodns_announce_peers": [((state,), peers[state]) for state in ("established", "down") if peers],
         }

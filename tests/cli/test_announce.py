@@ -170,9 +170,9 @@ def test_a_gate_that_exabgp_should_run_is_refused_elsewhere(site: Path) -> None:
     )
 
 
-def test_sessions_are_told(site: Path, geodns: Run) -> None:
+def test_peers_are_told(site: Path, geodns: Run) -> None:
     """How many are established, and who is not; that nobody hears it is said outright."""
-    for sessions, expected in (
+    for peers, expected in (
         ({"established": 2, "down": 0, "first_down": []}, "2 of 2 established"),
         ({"established": 1, "down": 2, "first_down": ["up2 (active)"]}, "1 of 3 established; not up2 (active) and others"),
         (
@@ -181,9 +181,9 @@ def test_sessions_are_told(site: Path, geodns: Run) -> None:
         ),
         ({"established": 0, "down": 0, "first_down": []}, "none of BGP"),
     ):
-        router = {**TOLD["router"], "sessions": sessions}  # type: ignore[dict-item]
+        router = {**TOLD["router"], "peers": peers}  # type: ignore[dict-item]
         _files.write(site / "state" / STATUS, {**TOLD, "router": router, "renewed": _files.now()})
-        assert f"sessions   {expected}" == geodns("announce", "status").out.splitlines()[-1]
+        assert f"peers      {expected}" == geodns("announce", "status").out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("verb", ["run", "withdraw"])

@@ -329,8 +329,8 @@ def test_a_router_that_refuses_its_configuration_can_be_told_to_withdraw(announc
 def test_nobody_to_announce_to_is_told(announced: Instance) -> None:
     """BIRD has the route, and its only neighbour is gone: the status says so, and nothing is withdrawn for it."""
     poll(
-        "the session is known",
-        lambda: announced.status()["router"]["sessions"] == {"established": 1, "down": 0, "first_down": []},
+        "the peer is known",
+        lambda: announced.status()["router"]["peers"] == {"established": 1, "down": 0, "first_down": []},
     )
     announced.peer.process.signal(signal.SIGKILL)
 
@@ -480,7 +480,7 @@ def test_frr_is_told_by_vtysh() -> None:
         made.yard.run(vtysh, *family, "-c", f"no network {PREFIX}")
         poll("the drift is seen", lambda: made.status()["router"]["drifts"] >= 1)
         made.peer.until(PREFIX, lacks=GSHUT)
-        poll("the session is known", lambda: (made.status()["router"]["sessions"] or {}).get("established") == 1)
+        poll("the peer is known", lambda: (made.status()["router"]["peers"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -497,7 +497,7 @@ def test_exabgp_runs_the_gate() -> None:
         made.peer.until_gone(PREFIX)
         made.daemon.signal_all(signal.SIGCONT)
         made.peer.until(PREFIX)
-        poll("the session is known", lambda: (made.status()["router"]["sessions"] or {}).get("established") == 1)
+        poll("the peer is known", lambda: (made.status()["router"]["peers"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -523,6 +523,7 @@ interval = 0.2
 timeout = 0.2
 [announce.exec]
 command = ["true"]
+show = ["echo", "peer up1 established\\npeer up2 idle"]
 """
 
 
@@ -553,6 +554,7 @@ def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
         try:
             announced = sample("geodns_announce_state", prefix="127.53.53.0/24", state="announced")
             poll("it is announced", lambda: server.metrics().get(announced) == 1)
+            poll("its peers are known", lambda: sample("geodns_announce_peers", state="down") in server.metrics())
             found = server.metrics()
             told = server.told("/api/v1/status")["announce"]
         finally:
@@ -565,6 +567,7 @@ def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
         found[sample(f"geodns_announce_{name}")]
         for name in ("lease_held", "router_settled", "drift_total", "router_failures_total")
     ]
+    assert [1, 1] == [found[sample("geodns_announce_peers", state=state)] for state in ("established", "down")]
     assert {1} == {found[sample("geodns_announce_selfcheck_up", target=target)] for target in checks}
     assert ("exec", "", None) == (told["method"], told["lease"], told["departure"])
     assert checks == {each["target"] for each in told["gate"]["checks"]}

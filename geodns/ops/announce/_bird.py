@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import GSHUT, Attributes, RouterFault, Sessions, States
+from geodns.ops.announce._router import GSHUT, Attributes, Peers, RouterFault, States
 
 log = logging.getLogger("geodns.announce")
 
@@ -115,12 +115,12 @@ class Protocols:
         async with connected(self._path) as bird:
             return {prefix: State.ANNOUNCED for prefix, name in self._protocols.items() if await _route(bird, prefix, name)}
 
-    async def sessions(self) -> Sessions | None:
+    async def peers(self) -> Peers | None:
         """See `Router`."""
-        return await _sessions(self._path)
+        return await _peers(self._path)
 
 
-async def _sessions(path: str) -> Sessions:
+async def _peers(path: str) -> Peers:
     """The states of BIRD's BGP protocols, by their names."""
     async with connected(path) as bird:
         reply = await bird.ask("show protocols all")
@@ -232,9 +232,9 @@ class Include:
                     found[prefix] = self._state(shown)
             return found
 
-    async def sessions(self) -> Sessions | None:
+    async def peers(self) -> Peers | None:
         """See `Router`."""
-        return await _sessions(self._path)
+        return await _peers(self._path)
 
     def _state(self, shown: str) -> State:
         if self._attributes.drain == "gshut":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import ESTABLISHED, GSHUT, Attributes, RouterFault, Sessions, States
+from geodns.ops.announce._router import ESTABLISHED, GSHUT, Attributes, Peers, RouterFault, States
 
 _LIMIT = 1 << 20  # octets of a line
 _VERSION = re.compile(r'(?:exabgp |"version": ?")(\d+)\.')
@@ -126,7 +126,7 @@ class Exabgp:
                 found[str(ip_network(prefix[1], strict=False))] = state
         return found
 
-    async def sessions(self) -> Sessions | None:
+    async def peers(self) -> Peers | None:
         """See `Router`: by the neighbour's address; its summary would tell of those only that are established."""
         if await self._dialect():
             return None

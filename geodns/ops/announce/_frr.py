@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import ESTABLISHED, RouterFault, Sessions, States, run
+from geodns.ops.announce._router import ESTABLISHED, Peers, RouterFault, States, run
 
 _COMPLAINTS = ("% ", "Can't open configuration file", "failed to connect", "is not running")
 
@@ -71,7 +71,7 @@ class Vtysh:
                 found[prefix] = State.DRAINED if drained and statement.endswith(f" {drained}") else State.ANNOUNCED
         return found
 
-    async def sessions(self) -> Sessions | None:
+    async def peers(self) -> Peers | None:
         """See `Router`: a neighbour of several address families is one, established if any of them is."""
         found: dict[str, str] = {}
         for family in (await self._shown("bgp summary")).values():

@@ -17,13 +17,13 @@ from geodns.ops.announce._judgement import Evidence, Verdict, desired
 from geodns.ops.announce._lease import Lease, look
 from geodns.ops.announce._questions import Question, fault, shape_fault
 from geodns.ops.announce._reconciling import Reconciler
-from geodns.ops.announce._router import ESTABLISHED, Sessions
+from geodns.ops.announce._router import ESTABLISHED, Peers
 from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
 
 _SIGN_OF_LIFE = 5.0  # seconds between signs, at most: a long interval is no hang
-_NAMED = 10  # sessions, of a router that may have thousands
+_NAMED = 10  # peers, of a router that may have thousands
 STATUS, GATE_LOCK = "announce.status", "announce.gate.lock"
 
 
@@ -252,7 +252,7 @@ class Gate:
                 "failures": self.reconciler.failures,
                 "drifts": self.reconciler.drifts,
                 "settled": self.reconciler.is_settled,
-                "sessions": _counted(self.reconciler.sessions),
+                "peers": _counted(self.reconciler.peers),
             },
             "asked": found.sent / self.plan.interval,
             "courses": {prefix: course.to_json() for prefix, course in self.courses.items()},
@@ -275,9 +275,9 @@ class Gate:
         }
 
 
-def _counted(sessions: Sessions | None) -> dict[str, Any] | None:
-    """How many sessions there are in which routes are told, and how many others, with the first of those."""
-    if sessions is None:
+def _counted(peers: Peers | None) -> dict[str, Any] | None:
+    """How many peers there are to whom routes are told, and how many others, with the first of those."""
+    if peers is None:
         return None
-    down = [f"{name} ({state})" for name, state in sessions.items() if state != ESTABLISHED]
-    return {"established": len(sessions) - len(down), "down": len(down), "first_down": down[:_NAMED]}
+    down = [f"{name} ({state})" for name, state in peers.items() if state != ESTABLISHED]
+    return {"established": len(peers) - len(down), "down": len(down), "first_down": down[:_NAMED]}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import Router, RouterFault, Sessions, States
+from geodns.ops.announce._router import Peers, Router, RouterFault, States
 
 log = logging.getLogger("geodns.announce")
 
@@ -31,7 +31,7 @@ class Reconciler:
         self._delay = 0.0
         self._is_sure = False
         self._is_blind = False  # the last look has failed, or shown nothing
-        self.sessions: Sessions | None = None
+        self.peers: Peers | None = None
         self.applied: dict[str, State] | None = None
         self.trouble = ""
         self.failures = 0
@@ -75,16 +75,16 @@ class Reconciler:
         self._is_blind = True
         return None
 
-    async def _count_sessions(self) -> None:
+    async def _count_peers(self) -> None:
         """To whom it announces. It decides nothing, so it is no trouble where nobody can tell."""
-        self.sessions = None
+        self.peers = None
         if self._is_blind:
             return
         try:
             async with asyncio.timeout(self._timeout):
-                self.sessions = await self._router.sessions()
+                self.peers = await self._router.peers()
         except (TimeoutError, RouterFault) as fault:
-            log.debug("the router's sessions are not known: %r", fault)
+            log.debug("the router's peers are not known: %r", fault)
         except Exception as fault:
             _own_fault(fault)
 
@@ -107,7 +107,7 @@ class Reconciler:
             if not self._is_told:
                 await self._apply(dict(self._wanted))
             if self._is_told and not self._changed.is_set():
-                await self._count_sessions()
+                await self._count_peers()
                 self.told()
 
     async def _apply(self, wanted: dict[str, State]) -> None:

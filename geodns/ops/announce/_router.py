@@ -16,11 +16,11 @@ GSHUT = "65535:0"
 States = Mapping[str, State]
 """What is to be told of each prefix, or is announced."""
 
-Sessions = Mapping[str, str]
-"""A router's BGP sessions by name, with their states in its own words, in lower case."""
+Peers = Mapping[str, str]
+"""A router's BGP peers by name, with their states in its own words, in lower case."""
 
 ESTABLISHED = "established"
-"""The state of a session in which routes are told (RFC 4271 §8.2.2)."""
+"""The state of a peer to whom routes are told (RFC 4271 §8.2.2)."""
 
 
 class RouterFault(Exception):
@@ -56,7 +56,7 @@ class Router(Protocol):
     async def seen(self) -> dict[str, State] | None:
         """What is announced of these prefixes in truth, those withdrawn left out; None where nobody can say."""
 
-    async def sessions(self) -> Sessions | None:
+    async def peers(self) -> Peers | None:
         """To whom it announces, as far as that is BGP; None where nobody can say."""
 
 

@@ -100,12 +100,12 @@ done
 """
 
 
-async def test_the_sessions_are_known() -> None:
+async def test_the_peers_are_known() -> None:
     """Of 4 and 5, those that are not established too; 6 is not asked."""
     async with exabgp(lambda _line: NEIGHBORS, "4") as told:
-        assert {"192.0.2.9": "established", "192.0.2.10": "active"} == await told.adapter.sessions()
+        assert {"192.0.2.9": "established", "192.0.2.10": "active"} == await told.adapter.peers()
     async with exabgp(lambda _line: "done\n", "6") as told:
-        assert await told.adapter.sessions() is None
+        assert await told.adapter.peers() is None
 
 
 async def test_the_language_of_6() -> None:

@@ -36,7 +36,7 @@ class Router:
     async def seen(self) -> dict[str, State] | None:
         return None if self.mute else dict(self.routes)
 
-    async def sessions(self) -> dict[str, str] | None:
+    async def peers(self) -> dict[str, str] | None:
         return None if self.mute else {"transit1": "established", "transit2": "active"}
 
 

@@ -42,7 +42,7 @@ class Router:
         await self._be_so()
         return dict(self.routes)
 
-    async def sessions(self) -> dict[str, str] | None:
+    async def peers(self) -> dict[str, str] | None:
         await self._be_so()
         return self.neighbours
 
@@ -203,15 +203,15 @@ async def test_a_router_that_could_not_be_asked_is_asked_soon_again() -> None:
     assert ("", 1, 0) == (reconciler.trouble, router.told, reconciler.drifts)
 
 
-async def test_sessions_are_known_and_decide_nothing() -> None:
+async def test_peers_are_known_and_decide_nothing() -> None:
     """They are counted after each word and look; a router that has none established is told and trusted as ever."""
     router = Router()
     router.neighbours = {"transit": "active"}
     async with at_work(router, verify=0.1) as reconciler:
         reconciler.want(UP)
-        await until(lambda: reconciler.sessions == {"transit": "active"})
+        await until(lambda: reconciler.peers == {"transit": "active"})
         assert (True, UP) == (reconciler.is_settled, router.routes)
         router.neighbours = None
-        await until(lambda: reconciler.sessions is None)
+        await until(lambda: reconciler.peers is None)
 
     assert ("", 0, 1) == (reconciler.trouble, reconciler.failures, router.told)

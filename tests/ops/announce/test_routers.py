@@ -141,7 +141,7 @@ async def test_a_refusal_leaves_no_file_that_announces_more(before: str | None, 
     assert (written({FOUR: wanted}, Attributes()) if before else None) == (file.read_text() if file.exists() else None)
 
 
-SESSIONS = (
+PEERS = (
     "2002-Name       Proto      Table      State  Since         Info\n"
     "1002-device1    Device     ---        up     19:53:00.998  \n"
     "1002-up1        BGP        ---        up     2026-11-28 19:53:00  Established   \n"
@@ -152,11 +152,11 @@ SESSIONS = (
 )
 
 
-async def test_the_sessions_of_bird_are_known(tmp_path: Path) -> None:
+async def test_the_peers_of_bird_are_known(tmp_path: Path) -> None:
     """By the names of its protocols, whatever else it runs, and however it writes times."""
     for router in (Protocols(str(tmp_path / "ctl"), {}), Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())):
-        async with bird(tmp_path / "ctl", SESSIONS):
-            assert {"up1": "established", "off": "down", "away": "active"} == await router.sessions()
+        async with bird(tmp_path / "ctl", PEERS):
+            assert {"up1": "established", "off": "down", "away": "active"} == await router.peers()
 
 
 async def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -252,6 +252,10 @@ async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
     shown.write_text(f"{FOUR} drained\n\n{SIX}\n192.0.2.0/24 withdrawn\n")
 
     assert {FOUR: State.DRAINED, SIX: State.ANNOUNCED} == await program.seen()
+    assert await program.peers() is None
+    shown.write_text(f"{FOUR}\npeer transit1 Established\npeer transit2 Idle (Admin)\n\n")
+    assert {FOUR: State.ANNOUNCED} == await program.seen()
+    assert {"transit1": "established", "transit2": "idle (admin)"} == await program.peers()
     shown.write_text("hello\n")
     with pytest.raises(RouterFault, match="prints 'hello', which is no prefix and state"):
         await program.seen()
@@ -305,16 +309,16 @@ SUMMARY = (
 
 
 @pytest.mark.parametrize(
-    ("shown", "sessions"),
+    ("shown", "peers"),
     [("{}", {}), (SUMMARY, {"192.0.2.9": "established", "fe80::1": "idle (admin)", "2001:db8::9": "connect"})],
 )
-async def test_the_sessions_of_frr_are_known(shown: str, sessions: dict[str, str], tmp_path: Path) -> None:
+async def test_the_peers_of_frr_are_known(shown: str, peers: dict[str, str], tmp_path: Path) -> None:
     """A neighbour of two families is one."""
-    assert sessions == await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").sessions()
+    assert peers == await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").peers()
 
 
 @pytest.mark.parametrize("shown", ["", "[]", "bgpd is busy"])
 async def test_what_frr_shows_otherwise_is_told(shown: str, tmp_path: Path) -> None:
     """Another version, or half of an answer."""
     with pytest.raises(RouterFault, match="which is no JSON object"):
-        await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").sessions()
+        await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").peers()
