@@ -9,10 +9,11 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from geodns.daemon.announcing import soft
-from geodns.daemon.ways import gate_needs, remember, router
+from geodns.daemon.ways import gate_needs, is_same_way, remember, remembered, router, withdrawn
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -23,8 +24,8 @@ log = logging.getLogger("geodns.announce")
 _PATIENCES = 3  # times that a router is given when the gate ends
 
 
-def gate_plan(config: Config) -> announce.Plan:
-    """What the gate looks after."""
+def gate_plan(config: Config, gone: tuple[str, ...] = ()) -> announce.Plan:
+    """What the gate looks after; `gone` is what the one before did, by the same way."""
     told = config.announce
     rules = announce.Rules(
         told.rise, told.fall, told.hold_down, told.hold_down_max, told.flap_half_life, told.adopt, soft(config)
@@ -40,6 +41,7 @@ def gate_plan(config: Config) -> announce.Plan:
         min(told.timeout, told.interval),
         told.lease_max_age,
         rules,
+        gone,
     )
 
 
@@ -58,9 +60,9 @@ def run_gate(path: Path) -> None:
     Raises ProblemsFound.
     """
     config = load_gate(path)
-    logs.configure(config.log.format, config.log.level)
+    problems = logs.configure(config.log.format, config.log.level, config.server.identity)
     _refuse_without_exabgp(config, path)
-    for problem in gate_needs(config, path):
+    for problem in (*problems, *gate_needs(config, path)):
         log.warning("%s", problem)
     if asyncio.run(_run(path, config)):
         os.execv(sys.executable, [sys.executable, "-m", "geodns", *sys.argv[1:]])  # noqa: S606 (ourselves, with our own arguments)
@@ -78,6 +80,22 @@ def _refuse_without_exabgp(config: Config, path: Path) -> None:
     raise ProblemsFound([Problem(str(path), 0, message, "name it in ExaBGP's configuration, as docs/announce.md shows")])
 
 
+def _made(config: Config, ended: Callable[[], None], notifier: notify.Notifier) -> tuple[announce.Gate, Config | None]:
+    """The gate, and the way of the last one if that was another: what it announced there must be withdrawn there.
+
+    By the same way that is the new gate's to do, of prefixes that the configuration no longer has.
+    """
+    told, last = config.announce, remembered(config.path(config.server.state))
+    before = last if last and is_same_way(last, config) else None
+    gone = tuple(prefix for prefix in before.announce.prefixes if prefix not in told.prefixes) if before else ()
+    if gone:
+        log.info("%s: the configuration has it no more, so it is withdrawn", ", ".join(gone))
+    way = router(config, ended, before)
+    reconciler = announce.Reconciler(way, timeout=told.router_timeout, verify_interval=told.verify_interval)
+    gate = announce.Gate(gate_plan(config, gone), reconciler, tell=notifier.status, live=notifier.watchdog)
+    return gate, None if before else last
+
+
 async def _run(path: Path, config: Config) -> bool:
     """Whether the gate is to begin anew."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -92,13 +110,13 @@ async def _run(path: Path, config: Config) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, renew)
-    told = config.announce
-    notifier = notify.Notifier()
-    reconciler = announce.Reconciler(router(config, ended.set), timeout=told.router_timeout, verify_interval=told.verify_interval)
-    gate = announce.Gate(gate_plan(config), reconciler, tell=notifier.status, live=notifier.watchdog)
+    told, notifier = config.announce, notify.Notifier()
+    gate, other = _made(config, ended.set, notifier)
     gate.open()
+    if other and (fault := await withdrawn(other)):
+        log.error("what the last gate announced by %s may still be: %s", other.announce.method, fault)
     remember(config)
-    telling = asyncio.create_task(reconciler.run())
+    telling = asyncio.create_task(gate.reconciler.run())
     telling.add_done_callback(lambda _: ended.set())  # it ends by a fault only, and a gate that tells nobody is none
     try:
         await gate.adopt()

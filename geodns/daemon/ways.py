@@ -5,6 +5,7 @@ It refuses to know when anything is announced.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
@@ -22,8 +23,8 @@ _LONGEST_SOCKET = 107  # octets of a unix socket's path, by unix(7)
 _VOLATILE = ("/run/", "/var/run/", "/dev/shm/")  # noqa: S108 (no file is made there)
 
 
-def router(config: Config, gone: Callable[[], None]) -> announce.Router:
-    """The way to the router; `gone` is called when it ends by itself."""
+def router(config: Config, gone: Callable[[], None], before: Config | None = None) -> announce.Router:
+    """The way to the router; `gone` is called when it ends by itself. It knows also what the gate `before` had to do with."""
     told = config.announce
     attributes = announce.Attributes(told.communities, told.prepend, told.asn, told.med, told.drain, told.drain_prepend)
     socket = str(config.path(told.bird.socket))
@@ -31,7 +32,7 @@ def router(config: Config, gone: Callable[[], None]) -> announce.Router:
         case "bird" if told.bird.include:
             return announce.Include(socket, config.path(told.bird.include), attributes)
         case "bird":
-            return announce.Protocols(socket, told.bird.protocols)
+            return announce.Protocols(socket, {**(before.announce.bird.protocols if before else {}), **told.bird.protocols})
         case "frr":
             vtysh = _program(config, told.frr.vtysh)
             return announce.Vtysh(vtysh, told.frr.asn or 0, told.frr.route_map, told.frr.drain_route_map)
@@ -82,6 +83,32 @@ def remembered(directory: Path) -> Config | None:
     except (ValueError, KeyError) as error:
         log.warning("%s: how the last gate would withdraw makes no sense: %s", directory, error)
         return None
+
+
+def is_same_way(config: Config, other: Config) -> bool:
+    """Whether both tell the same router in the same way, whatever prefixes they have."""
+    first, second = way(config), way(other)
+    for each in (first, second):
+        for key in ("prefixes", "router_timeout", "adopt"):
+            del each[key]
+        if isinstance(bird := each.get("bird"), dict) and not bird["include"]:
+            del bird["protocols"]
+    return first == second
+
+
+async def withdrawn(config: Config) -> str:
+    """Withdraw all prefixes of a configuration by its own way; why that failed, "" if it did not."""
+    told = config.announce
+    if told.method == "exabgp":
+        return "ExaBGP can be told by its own process only: end that, for its routes go with it, or with ExaBGP"
+    try:
+        async with asyncio.timeout(told.router_timeout):
+            await router(config, lambda: None).apply(dict.fromkeys(told.prefixes, announce.State.WITHDRAWN))
+    except TimeoutError:
+        return f"the router has not answered for {told.router_timeout:g} s"
+    except announce.RouterFault as fault:
+        return str(fault)
+    return ""
 
 
 def gate_needs(config: Config, path: Path) -> list[Problem]:

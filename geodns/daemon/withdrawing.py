@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geodns.daemon.announcing import told_by_gate
 from geodns.daemon.gatekeeping import load_gate
-from geodns.daemon.ways import remembered, router, way
+from geodns.daemon.ways import remembered, way, withdrawn
 from geodns.ops import announce
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -30,9 +30,9 @@ def withdraw(path: Path, *, after_stop: bool = False) -> str:
     if after_stop and last and _may_be_succeeded(last):
         return "left for the next gate to take over"
     found = [each for each in (known, configured) if each]
-    problems = [problem for each in found if (problem := _withdrawn(each))]
-    if problems:
-        raise ProblemsFound(problems)
+    faults = [fault for each in found if (fault := asyncio.run(_told(each)))]
+    if faults:
+        raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router") for fault in faults])
     done = f"withdrawn: {', '.join(dict.fromkeys(prefix for each in found for prefix in each.announce.prefixes))}"
     remarks = [f"as the last gate did, for {why}"] if why else []
     remarks += [text for each in found[-1:] if (text := _gate_at_work(each))]
@@ -81,25 +81,8 @@ def _gate_at_work(config: Config) -> str:
     return f"but a gate (process {told['pid']}) is at work and {then}: stop it, or drain instead"
 
 
-def _withdrawn(config: Config) -> Problem | None:
-    """Withdraw one way; what stood in the way of that."""
-    told = config.announce
-    if told.method == "exabgp":
-        remedy = "end the gate: ExaBGP's routes go with it, or with ExaBGP"
-        return Problem("", 0, "ExaBGP can be told by its own process only", remedy)
-    states = dict.fromkeys(told.prefixes, announce.State.WITHDRAWN)
-
-    async def tell() -> None:
-        async with asyncio.timeout(told.router_timeout):
-            await router(config, lambda: None).apply(states)
-
-    try:
-        asyncio.run(tell())
-    except TimeoutError:
-        fault = f"the router has not answered for {told.router_timeout:g} s"
-    except announce.RouterFault as error:
-        fault = str(error)
-    else:
+async def _told(config: Config) -> str:
+    fault = await withdrawn(config)
+    if not fault:
         announce.forget(config.path(config.server.state))
-        return None
-    return Problem("", 0, fault, "the prefixes may still be announced: see the router")
+    return fault

@@ -250,6 +250,7 @@ def test_a_gate_that_is_replaced_keeps_the_route(announced: Instance) -> None:
     first.signal(signal.SIGKILL)
     first.wait()
     third = announced.gate()
+    third.until_said("INFO [ams1] the gate is at work")
     third.until_said("is announced already: that stays until the first judgement")
     poll("it has judged", lambda: announced.status()["prefixes"][0]["good"] > 3)
     third.signal(signal.SIGHUP)
@@ -357,6 +358,31 @@ def test_after_a_hung_gate_a_broken_configuration_leaves_no_route(announced: Ins
 
     assert (0, True) == (done.returncode, "as the last gate did, for" in done.stdout), done.stdout + done.stderr
     announced.peer.until_gone(PREFIX)
+
+
+def test_what_the_configuration_no_longer_has_is_withdrawn() -> None:
+    """The gate is killed, and the next one has another prefix, and then another way: neither leaves a route of the one before."""
+    wide = "198.51.100.0/23"
+    how = 'method = "bird"\n[announce.bird]\nsocket = "{directory}/bird.ctl"\nprotocols = {{ "198.51.100.0/24" = "narrow" }}\n'
+    protocol = "protocol static {} {{ disabled; ipv4; route {} blackhole; }}\n"
+    with instance(how) as made:
+        routers.bird(made.yard, protocol.format("narrow", PREFIX) + protocol.format("wide", wide))
+        gate, config = made.gate(), made.configuration
+        made.peer.until(PREFIX)
+
+        gate.signal(signal.SIGKILL)
+        gate.wait()
+        config.write_text(config.read_text().replace(f'"{PREFIX}"', f'"{wide}"').replace('"narrow"', '"wide"'))
+        gate = made.gate()
+        made.peer.until_gone(PREFIX)
+        made.peer.until(wide)
+
+        gate.signal(signal.SIGKILL)
+        gate.wait()
+        other = 'method = "exec"\n[announce.exec]\ncommand = ["true"]\n'
+        config.write_text(config.read_text().partition('method = "bird"')[0] + other)
+        made.gate()
+        made.peer.until_gone(wide)
 
 
 def test_a_second_daemon_does_not_get_the_lease(announced: Instance) -> None:

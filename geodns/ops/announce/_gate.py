@@ -29,7 +29,10 @@ STATUS, GATE_LOCK = "announce.status", "announce.gate.lock"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a gate looks after, as the configuration has it; `addresses` are the service addresses of all prefixes."""
+    """What a gate looks after, as the configuration has it; `addresses` are the service addresses of all prefixes.
+
+    `gone` are prefixes that the gate before looked after, by the same way: they are never announced.
+    """
 
     directory: Path
     method: str
@@ -41,6 +44,7 @@ class Plan:
     timeout: float = 1.0
     lease_max_age: float = 5.0
     rules: Rules = field(default_factory=Rules)
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +158,13 @@ class Gate:
                     logging.INFO if wish.verdict in {Verdict.GOOD, Verdict.DRAIN} else logging.WARNING, "%s %s", prefix, sentence
                 )
         self._judged = moment
-        self.reconciler.want({prefix: course.state for prefix, course in self.courses.items()})
+        self._want()
         self._write(found)
         self._tell(self.sentence())
+
+    def _want(self) -> None:
+        states = {prefix: course.state for prefix, course in self.courses.items()}
+        self.reconciler.want(dict.fromkeys(self.plan.gone, State.WITHDRAWN) | states)
 
     async def _look(self) -> _Round:
         lease, lost = look(self.plan.directory, _files.now(), self.plan.lease_max_age)
@@ -194,7 +202,7 @@ class Gate:
                 self.courses[prefix] = Course(
                     since=moment, why="withdrawn: the gate has ended", transitions=course.transitions + 1
                 )
-        self.reconciler.want({prefix: course.state for prefix, course in self.courses.items()})
+        self._want()
         try:
             async with asyncio.timeout(patience):
                 await self.reconciler.settled.wait()
