@@ -119,7 +119,10 @@ def announced(told: dict[str, Any]) -> str:
         + (f" ({each['wanted']} is wanted)" if each["wanted"] != each["announced"] else "")
         for each in told["gate"]["prefixes"]
     ]
-    return "; ".join([", ".join(parts), *([told["departure"]] if told["departure"] else [])])
+    peers = told["gate"]["router"].get("peers")
+    alone = bool(peers) and not peers["established"] and peers["down"]
+    remarks = [told["departure"] or "", f"to NOBODY: none of {peers['down']} BGP peers is established" if alone else ""]
+    return "; ".join([", ".join(parts), *filter(None, remarks)])
 
 
 def _state(told: dict[str, Any]) -> str:
