@@ -316,7 +316,7 @@ def test_a_router_that_refuses_its_configuration_can_be_told_to_withdraw(announc
     announced.daemon.signal_all(signal.SIGKILL)
     announced.peer.until_gone(PREFIX)
     gate = announced.yard.processes[-1]
-    gate.until_said("so the protocol is disabled, which withdraws")
+    gate.until_said("all the same it is withdrawn, for its protocol is disabled")
     told = announced.status()
     assert ("withdrawn", True) == (told["prefixes"][0]["announced"], told["router"]["settled"])
 

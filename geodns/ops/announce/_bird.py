@@ -181,7 +181,7 @@ class Include:
         except RouterFault as why:
             if not await self._is_withdrawn(bird, states):
                 raise
-            log.warning("%s; so the protocol is disabled, which withdraws", why)
+            log.warning("%s; all the same it is withdrawn, for its protocol is disabled", why)
 
     def _prepared(self, states: States) -> tuple[RouterFault | None, str | None]:
         """Write the file; what stood in the way of that, and what was in it before."""

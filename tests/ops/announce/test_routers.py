@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -243,6 +246,47 @@ async def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
             await Program([hanging], [], Attributes()).apply({FOUR: State.ANNOUNCED})
 
     assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+@pytest.mark.parametrize("start", ["", "setsid "], ids=["its own", "one that has left its group"])
+async def test_a_script_that_hangs_in_another_program_holds_nobody_up(start: str, tmp_path: Path) -> None:
+    """Its children have its pipes, and nobody waits until they let go of them."""
+    began, pid = monotonic(), tmp_path / "pid"
+    other = script(tmp_path / "other", f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await Program(["sh", "-c", f"{start}{other} & wait"], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+    assert monotonic() - began < 10
+    left = lives(int(pid.read_text()))
+    if left:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert bool(start) == left
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_a_program_that_prints_without_end_is_killed() -> None:
+    """Before it fills the memory."""
+    with pytest.raises(RouterFault, match="yes prints more than 1,048,576 octets"):
+        async with asyncio.timeout(10):
+            await Program(["true"], ["yes"], Attributes()).seen()
+
+
+async def test_a_program_need_not_read(tmp_path: Path) -> None:
+    """What it is told is more than a pipe holds; that it is done is all that counts."""
+    prefixes = {f"10.{number // 256}.{number % 256}.0/24": State.ANNOUNCED for number in range(3000)}
+    await Program(["true"], [], Attributes()).apply(prefixes)
+    kept = tmp_path / "kept"
+    await Program(["tee", str(kept)], [], Attributes()).apply(prefixes)
+
+    assert prefixes.keys() == json.loads(kept.read_text())["prefixes"].keys()
 
 
 async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
