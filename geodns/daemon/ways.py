@@ -62,24 +62,30 @@ def way(config: Config) -> dict[str, object]:
     return common | {name: table for name, table in own.items() if name == told.method}
 
 
+def _kept(state: Path) -> Path:
+    """The directory for word of the way: the service's own, where systemd has made one, for there the daemon cannot write."""
+    own = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(own) if own else state
+
+
 def remember(config: Config) -> None:
-    """Leave word of the way in the state directory, for whoever withdraws after this gate."""
-    directory = config.path(config.server.state)
+    """Leave word of the way, for whoever withdraws after this gate."""
+    state = config.path(config.server.state).absolute()
+    directory = _kept(state)
     try:
-        announce.remember(directory, {"announce": way(config)})
+        announce.remember(directory, {"state": str(state), "announce": way(config)})
     except OSError as error:
         log.warning("%s: how to withdraw cannot be kept for a time without configuration: %s", directory, error.strerror)
 
 
-def remembered(directory: Path) -> Config | None:
-    """The way that the last gate has left in a state directory; None for none that this user could believe."""
+def remembered(state: Path) -> Config | None:
+    """The way that the last gate of a state directory has left; None for none that this user could believe."""
+    directory = _kept(state)
     told = announce.recall(directory)
+    if told is None:
+        return None
     try:
-        return (
-            Config.model_validate({"server": {"state": str(directory.absolute())}, "announce": told["announce"]})
-            if told
-            else None
-        )
+        return Config.model_validate({"server": {"state": told["state"]}, "announce": told["announce"]})
     except (ValueError, KeyError) as error:
         log.warning("%s: how the last gate would withdraw makes no sense: %s", directory, error)
         return None

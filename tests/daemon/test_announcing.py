@@ -327,6 +327,21 @@ def test_a_router_that_refuses_its_configuration_can_be_told_to_withdraw(announc
     announced.peer.until(PREFIX)
 
 
+def test_a_router_that_restarts_is_looked_at_again(announced: Instance) -> None:
+    """Meanwhile nobody knows what it announces; then it has what it was told, and no trouble is left."""
+    bird = next(each for each in announced.yard.processes if each.log.name == "bird.log")
+    bird.signal(signal.SIGKILL)
+    bird.wait()
+    poll("the trouble is told", lambda: "BIRD cannot be reached" in announced.status()["router"]["trouble"])
+    assert not announced.status()["router"]["settled"]
+
+    (announced.yard.directory / "bird.ctl").unlink()
+    routers.bird(announced.yard, f'include "{announced.yard.directory}/announced*.conf";')
+    announced.peer.until(PREFIX)
+    poll("all is well", lambda: announced.status()["router"]["settled"], 40)
+    assert "" == announced.status()["router"]["trouble"]
+
+
 def test_nobody_to_announce_to_is_told(announced: Instance) -> None:
     """BIRD has the route, and its only neighbour is gone: the status says so, and nothing is withdrawn for it."""
     poll(

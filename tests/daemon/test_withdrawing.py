@@ -59,6 +59,19 @@ def test_a_broken_configuration_leaves_no_route(
     assert done.startswith(f"withdrawn: 127.9.9.0/24; as the last gate did, for {path}")
 
 
+def test_the_service_has_its_word_where_the_daemon_cannot_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under systemd the runtime directory holds it, and what somebody has put into the state directory does not count."""
+    (path.parent / "run").mkdir()
+    spoiled = (path.parent / "state" / "announce.way").read_text().replace("/told", "/told-by-a-thief")
+    (path.parent / "state" / "announce.way").write_text(spoiled)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(path.parent / "run"))
+    remember(configuration.load(path))
+    path.write_text("nonsense")
+
+    assert withdraw(path).startswith("withdrawn: 127.9.9.0/24; as the last gate did")
+    assert (GONE, None) == (told(path), told(path, "told-by-a-thief"))
+
+
 def test_what_the_file_no_longer_has_is_withdrawn_too(path: Path) -> None:
     """The gate was killed after somebody had written other prefixes and another program."""
     text = path.read_text().replace("127.9.9.0/24", "127.8.8.0/24").replace("/told", "/told-now")

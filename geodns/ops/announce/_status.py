@@ -16,7 +16,10 @@ WAY = "announce.way"
 
 
 def remember(directory: Path, way: dict[str, Any]) -> None:
-    """Leave word how to withdraw what is announced, for when there is neither a gate nor a configuration; raises OSError."""
+    """Leave word how to withdraw what is announced, for when there is neither a gate nor a configuration; raises OSError.
+
+    The directory should be the gate's alone: what is written there names a program to run.
+    """
     _files.write(directory / WAY, way)
 
 
