@@ -219,7 +219,8 @@ class Include:
             return False
         for family in families - wanted:
             await bird.ask(f'disable "{_PROTOCOLS[family]}"')
-        await _until_like(bird, states, {prefix: _protocol(prefix) for prefix in states})
+        with contextlib.suppress(RouterFault):  # what is not so is told with its cause
+            await _until_like(bird, states, {prefix: _protocol(prefix) for prefix in states})
         found = {prefix: await _route(bird, prefix, _protocol(prefix)) for prefix in states}
         return all((self._state(shown) if shown else State.WITHDRAWN) is states[prefix] for prefix, shown in found.items())
 

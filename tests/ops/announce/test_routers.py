@@ -144,6 +144,18 @@ async def test_a_refusal_leaves_no_file_that_announces_more(before: str | None, 
     assert (written({FOUR: wanted}, Attributes()) if before else None) == (file.read_text() if file.exists() else None)
 
 
+async def test_what_cannot_be_done_without_its_configuration_is_told(tmp_path: Path) -> None:
+    """One family is withdrawn all the same; of the other BIRD's refusal is what is told."""
+    refused, disabled = "8002 bird.conf:3:5 syntax error\n", "0009-geodns_announce4: disabled\n0000 \n"
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    async with bird(tmp_path / "ctl", refused, disabled, *[NONE] * 100) as told:
+        with pytest.raises(RouterFault, match=r"BIRD refuses its configuration: bird\.conf:3:5 syntax error"):
+            await include.apply({FOUR: State.WITHDRAWN, SIX: State.ANNOUNCED})
+
+    assert ["configure", 'disable "geodns_announce4"'] == told[:2]
+    assert all(line.startswith("show route") for line in told[2:])
+
+
 PEERS = (
     "2002-Name       Proto      Table      State  Since         Info\n"
     "1002-device1    Device     ---        up     19:53:00.998  \n"
