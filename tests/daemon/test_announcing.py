@@ -158,6 +158,21 @@ def test_a_keeper_that_hangs_lets_the_lease_end(announced: Instance) -> None:
     announced.peer.until(PREFIX)
 
 
+def test_a_supervisor_that_hangs_withdraws_nothing_as_long_as_a_worker_answers(announced: Instance) -> None:
+    """Clients are well where they are; that the last worker dies is noticed, for nobody replaces it."""
+    learnt = routers.since(announced.peer.route(PREFIX))
+    told = json.loads(announced.command("status", "--json")[1])
+    announced.yard.run("kill", "-STOP", str(told["pid"]))
+    poll("it is judged for longer than a lease counts", lambda: announced.status()["prefixes"][0]["good"] > 25)
+    assert learnt == routers.since(announced.peer.route(PREFIX))
+
+    for worker in told["workers"]:
+        announced.yard.run("kill", "-KILL", str(worker["pid"]))
+    announced.peer.until_gone(PREFIX)
+    announced.yard.run("kill", "-CONT", str(told["pid"]))
+    announced.peer.until(PREFIX)
+
+
 def test_an_address_that_is_taken_away_withdraws(announced: Instance) -> None:
     """It is not asked, for then another instance might answer; the sentence tells what to do."""
     announced.yard.address("del", ADDRESS)

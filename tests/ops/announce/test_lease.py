@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from geodns.ops.announce import _files
 from geodns.ops.announce._lease import LEASE, Holder, Lease, look
 from geodns.ops.announce._questions import Question
+from tests.support.daemons import need
 
 QUESTION = Question("www.example.com", "A", "81.2.69.0/24", ("198.51.100.10",), pool="app")
 KNOWN = Lease(os.getpid(), 1000.0, "ams1", 3, (), "", ("app",), 12.5, ("127.0.0.1:53",), (QUESTION,))
@@ -100,7 +101,9 @@ def full(tmp_path: Path) -> Iterator[Path]:
     """A directory on a disk that becomes full once the file "more" of it grows."""
     place = tmp_path / "disk"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        [need("mount", "mount"), "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False
+    ).returncode:
         pytest.skip("no file system can be mounted: that needs root")
     yield place
     subprocess.run(["umount", place], check=True)
