@@ -216,7 +216,10 @@ def drain(
 
 def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
     """Wait until routes and clients are gone, and the daemon, too, unless it is to stay; tell each step once."""
-    said, silent = "", 0
+    said, silent = "draining", 0  # told even where the next step has begun before anybody looks
+    if not quiet:
+        say(said)
+        sys.stdout.flush()
     while silent < _SILENT:  # a keeper that is being replaced is back sooner
         try:
             told = control.status()["announce"]
@@ -225,7 +228,7 @@ def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
             time.sleep(_LOOK)
             continue
         silent = 0
-        sentence = str(told["departure"] or "draining")
+        sentence = str(told["departure"] or said)
         if not quiet and _gist(sentence) != _gist(said):
             say(sentence)
             sys.stdout.flush()
