@@ -111,7 +111,13 @@ class Reconciler:
                 self.told()
 
     async def _apply(self, wanted: dict[str, State]) -> None:
-        self._is_sure = False  # what is not confirmed may have been done all the same
+        self._is_sure = False
+        self.applied = {  # from now on until it is confirmed, who is to be announced may be so, and is not told as withdrawn
+            prefix: state
+            for prefix, state in (self.applied or {}).items()
+            if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
+        }
+        self.told()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._router.apply(wanted)
@@ -130,12 +136,6 @@ class Reconciler:
         self.told()
 
     def _fail(self, why: str) -> None:
-        wanted = self._wanted or {}
-        self.applied = {  # who may have been announced all the same is not told as withdrawn
-            prefix: state
-            for prefix, state in (self.applied or {}).items()
-            if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
-        }
         self._note(why)
         self._slower()
 

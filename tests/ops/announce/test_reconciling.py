@@ -129,6 +129,24 @@ async def test_what_was_done_without_a_word_is_undone() -> None:
     assert ("", DOWN, {}) == (reconciler.trouble, reconciler.applied, router.routes)
 
 
+async def test_who_is_being_announced_is_not_told_as_withdrawn() -> None:
+    """Not for a moment: a gate that is killed in the middle must not leave word that nothing is announced."""
+    router = Router()
+    told: list[dict[str, State] | None] = []
+    async with at_work(router) as reconciler:
+        reconciler.want(DOWN)
+        await until(lambda: reconciler.is_settled)
+        router.hangs = True
+        reconciler.told = lambda: told.append(reconciler.applied)
+        reconciler.want(UP)
+        await until(lambda: router.told == 2)
+        assert [{}] == told
+        router.hangs = False
+        await until(lambda: reconciler.is_settled)
+
+    assert UP == told[-1]
+
+
 async def test_a_fault_of_ours_ends_no_reconciler() -> None:
     """It is told as trouble, and the router is told again."""
     router = Router()
