@@ -70,7 +70,20 @@ def lines(told: dict[str, Any] | None) -> list[str]:
     router = told["router"]
     state = router["trouble"] or ("has confirmed all" if router["settled"] else "is being told")
     found.append(f"router     {state}; {router['failures']} failures, {router['drifts']} times changed by others")
+    if peers := router.get("peers"):
+        found.append(f"peers      {_peers(peers)}")
     return found
+
+
+def _peers(told: dict[str, Any]) -> str:
+    """The router's BGP peers in one line."""
+    established, down = told["established"], told["down"]
+    if not established + down:
+        return "none of BGP"
+    text = f"{established or 'NONE'} of {established + down} established"
+    if down:
+        text += f"; not {', '.join(told['first_down'])}" + (" and others" if down > len(told["first_down"]) else "")
+    return text if established else f"{text}: what is announced reaches nobody by BGP"
 
 
 @app.command()

@@ -121,7 +121,10 @@ def announced(told: dict[str, Any]) -> str:
         + (f" ({each['wanted']} is wanted)" if each["wanted"] != each["announced"] else "")
         for each in told["gate"]["prefixes"]
     ]
-    return "; ".join([", ".join(parts), *([told["departure"]] if told["departure"] else [])])
+    peers = told["gate"]["router"].get("peers")
+    alone = bool(peers) and not peers["established"] and peers["down"]
+    remarks = [told["departure"] or "", f"to NOBODY: none of {peers['down']} BGP peers is established" if alone else ""]
+    return "; ".join([", ".join(parts), *filter(None, remarks)])
 
 
 def _state(told: dict[str, Any]) -> str:
@@ -222,7 +225,10 @@ def drain(
 
 def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
     """Wait until routes and clients are gone, and the daemon, too, unless it is to stay; tell each step once."""
-    said, silent = "", 0
+    said, silent = "draining", 0  # told even where the next step has begun before anybody looks
+    if not quiet:
+        say(said)
+        sys.stdout.flush()
     while silent < _SILENT:  # a keeper that is being replaced is back sooner
         try:
             told = control.status()["announce"]
@@ -231,7 +237,7 @@ def _departed(control: Control, *, quiet: bool) -> dict[str, Any]:
             time.sleep(_LOOK)
             continue
         silent = 0
-        sentence = str(told["departure"] or "draining")
+        sentence = str(told["departure"] or said)
         if not quiet and _gist(sentence) != _gist(said):
             say(sentence)
             sys.stdout.flush()

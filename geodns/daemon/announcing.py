@@ -24,6 +24,7 @@ from geodns.ops.metrics import Sample
 log = logging.getLogger("geodns.keeper")
 
 _RENEWED_EVERY = 1.0  # seconds, or as soon as something has happened to a pool
+_RENEWALS = 4  # while a lease counts, at least: one that is late must not end it
 _REST = 0.05  # seconds between two renewals, whatever happens
 _HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
 _TRIES = 3  # times that a router is given to withdraw, by its gate too
@@ -149,13 +150,14 @@ class Announcing:
         What has `moved` in pools changes answers at once, so the lease tells it at once: else the gate would take them for wrong.
         """
         holder = announce.Holder(self.config.path(self.config.server.state)) if self._is_on else None
+        every = min(_RENEWED_EVERY, self.config.announce.lease_max_age / _RENEWALS)
         try:
             while True:
                 moved.clear()
                 self.tick(holder)
                 await asyncio.sleep(_REST)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_RENEWED_EVERY - _REST):
+                    async with asyncio.timeout(every - _REST):
                         await moved.wait()
         finally:
             if holder:  # whatever comes next, a generation or the end: until then answers may be others than is known here
@@ -163,7 +165,7 @@ class Announcing:
                 holder.release()
 
     def tick(self, holder: announce.Holder | None) -> None:
-        """One second of it."""
+        """One round of it."""
         leaving = self._daemon.told().leaving
         self._tide(leaving or bool(self._daemon.draining()))
         if holder is None:
@@ -249,7 +251,7 @@ class Announcing:
         }
         if gate is None:
             return found
-        prefixes = gate["prefixes"]
+        prefixes, peers = gate["prefixes"], gate["router"].get("peers") or {}  # a gate that is older tells of none
         return found | {
             "geodns_announce_state": [
                 ((told["prefix"], state), told["announced"] == state) for told in prefixes for state in _STATES
@@ -267,4 +269,5 @@ class Announcing:
             "geodns_announce_drift_total": [((), gate["router"]["drifts"])],
             "geodns_announce_router_failures_total": [((), gate["router"]["failures"])],
             "geodns_announce_router_settled": [((), gate["router"]["settled"])],
+            "geodns_announce_peers": [((state,), peers[state]) for state in ("established", "down") if peers],
         }

@@ -7,11 +7,13 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from geodns.daemon.announcing import soft, told_by_gate
+from geodns.daemon.announcing import soft
+from geodns.daemon.ways import gate_needs, is_same_way, remember, remembered, router, withdrawn
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
 from geodns.ops.config import Config
@@ -22,8 +24,8 @@ log = logging.getLogger("geodns.announce")
 _PATIENCES = 3  # times that a router is given when the gate ends
 
 
-def gate_plan(config: Config) -> announce.Plan:
-    """What the gate looks after."""
+def gate_plan(config: Config, gone: tuple[str, ...] = ()) -> announce.Plan:
+    """What the gate looks after; `gone` is what the one before did, by the same way."""
     told = config.announce
     rules = announce.Rules(
         told.rise, told.fall, told.hold_down, told.hold_down_max, told.flap_half_life, told.adopt, soft(config)
@@ -39,24 +41,8 @@ def gate_plan(config: Config) -> announce.Plan:
         min(told.timeout, told.interval),
         told.lease_max_age,
         rules,
+        gone,
     )
-
-
-def router(config: Config, gone: Callable[[], None]) -> announce.Router:
-    """The way to the router; `gone` is called when it ends by itself."""
-    told = config.announce
-    attributes = announce.Attributes(told.communities, told.prepend, told.asn, told.med, told.drain, told.drain_prepend)
-    match told.method:
-        case "bird" if told.bird.include:
-            return announce.Include(told.bird.socket, config.path(told.bird.include), attributes)
-        case "bird":
-            return announce.Protocols(told.bird.socket, told.bird.protocols)
-        case "frr":
-            return announce.Vtysh(told.frr.vtysh, told.frr.asn or 0, told.frr.route_map, told.frr.drain_route_map)
-        case "exabgp":
-            return announce.Exabgp(told.exabgp.version, told.exabgp.next_hop, attributes, gone)
-        case _:
-            return announce.Program(told.exec.command, told.exec.show, attributes)
 
 
 def load_gate(path: Path) -> Config:
@@ -74,9 +60,40 @@ def run_gate(path: Path) -> None:
     Raises ProblemsFound.
     """
     config = load_gate(path)
-    logs.configure(config.log.format, config.log.level)
+    problems = logs.configure(config.log.format, config.log.level, config.server.identity)
+    _refuse_without_exabgp(config, path)
+    for problem in (*problems, *gate_needs(config, path)):
+        log.warning("%s", problem)
     if asyncio.run(_run(path, config)):
         os.execv(sys.executable, [sys.executable, "-m", "geodns", *sys.argv[1:]])  # noqa: S606 (ourselves, with our own arguments)
+
+
+def _refuse_without_exabgp(config: Config, path: Path) -> None:
+    """Raises ProblemsFound for a gate that ExaBGP should run, and somebody else does: it would speak to nobody."""
+    if config.announce.method != "exabgp":
+        return
+    with contextlib.suppress(OSError):
+        modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
+        if all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes):
+            return
+    message = "announce.method: ExaBGP does not run this gate: standard input and output are no pipes"
+    raise ProblemsFound([Problem(str(path), 0, message, "name it in ExaBGP's configuration, as docs/announce.md shows")])
+
+
+def _made(config: Config, ended: Callable[[], None], notifier: notify.Notifier) -> tuple[announce.Gate, Config | None]:
+    """The gate, and the way of the last one if that was another: what it announced there must be withdrawn there.
+
+    By the same way that is the new gate's to do, of prefixes that the configuration no longer has.
+    """
+    told, last = config.announce, remembered(config.path(config.server.state))
+    before = last if last and is_same_way(last, config) else None
+    gone = tuple(prefix for prefix in before.announce.prefixes if prefix not in told.prefixes) if before else ()
+    if gone:
+        log.info("%s: the configuration has it no more, so it is withdrawn", ", ".join(gone))
+    way = router(config, ended, before)
+    reconciler = announce.Reconciler(way, timeout=told.router_timeout, verify_interval=told.verify_interval)
+    gate = announce.Gate(gate_plan(config, gone), reconciler, tell=notifier.status, live=notifier.watchdog)
+    return gate, None if before else last
 
 
 async def _run(path: Path, config: Config) -> bool:
@@ -93,12 +110,13 @@ async def _run(path: Path, config: Config) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, renew)
-    told = config.announce
-    notifier = notify.Notifier()
-    reconciler = announce.Reconciler(router(config, ended.set), timeout=told.router_timeout, verify_interval=told.verify_interval)
-    gate = announce.Gate(gate_plan(config), reconciler, tell=notifier.status, live=notifier.watchdog)
+    told, notifier = config.announce, notify.Notifier()
+    gate, other = _made(config, ended.set, notifier)
     gate.open()
-    telling = asyncio.create_task(reconciler.run())
+    if other and (fault := await withdrawn(other)):
+        log.error("what the last gate announced by %s may still be: %s", other.announce.method, fault)
+    remember(config)
+    telling = asyncio.create_task(gate.reconciler.run())
     telling.add_done_callback(lambda _: ended.set())  # it ends by a fault only, and a gate that tells nobody is none
     try:
         await gate.adopt()
@@ -143,60 +161,3 @@ def _refuse_another_task(before: Config, after: Config) -> None:
     problems += [Problem("", 0, f"{name} has changed, and the old way may still announce", remedy) for name in changed]
     if problems:
         raise ProblemsFound(problems)
-
-
-def _may_be_succeeded(config: Config) -> bool:
-    """Whether a gate has crashed that has judged lately; $SERVICE_RESULT is systemd's word on how it ended (systemd.exec(5))."""
-    if os.environ.get("SERVICE_RESULT", "success") == "success":
-        return False
-    told = told_by_gate(config)
-    return bool(told and told["judged"] is not None and announce.now() - told["judged"] < config.announce.adopt)
-
-
-def _gate_at_work(config: Config) -> str:
-    """What to know of a gate that is at work while somebody else withdraws; "" where there is none."""
-    told = told_by_gate(config)
-    if not told or not told["alive"]:
-        return ""
-    blind = config.announce.method == "exec" and not config.announce.exec.show
-    then = "does not see it" if blind else "announces again what it finds good"
-    return f"but a gate (process {told['pid']}) is at work and {then}: stop it, or drain instead"
-
-
-def withdraw(path: Path, *, after_stop: bool = False) -> str:
-    """Withdraw every prefix of a configuration, whatever a gate may think; what was done. Raises ProblemsFound.
-
-    With `after_stop` systemd asks for it at the end of a gate (ExecStopPost=): what a crashed one has announced stays for its
-    successor, as long as somebody has judged lately.
-    """
-    config = load_gate(path)
-    if after_stop and _may_be_succeeded(config):
-        return "left for the next gate to take over"
-    if config.announce.method == "exabgp":
-        raise ProblemsFound(
-            [
-                Problem(
-                    "",
-                    0,
-                    "ExaBGP can be told by its own process only",
-                    "end the gate: ExaBGP's routes go with it, or with ExaBGP",
-                )
-            ]
-        )
-    states = dict.fromkeys(config.announce.prefixes, announce.State.WITHDRAWN)
-
-    async def tell() -> None:
-        async with asyncio.timeout(config.announce.router_timeout):
-            await router(config, lambda: None).apply(states)
-
-    try:
-        asyncio.run(tell())
-    except TimeoutError:
-        fault = f"the router has not answered for {config.announce.router_timeout:g} s"
-    except announce.RouterFault as error:
-        fault = str(error)
-    else:
-        at_work = _gate_at_work(config)
-        announce.forget(config.path(config.server.state))
-        return f"withdrawn: {', '.join(states)}" + (f"; {at_work}" if at_work else "")
-    raise ProblemsFound([Problem("", 0, fault, "the prefixes may still be announced: see the router")])

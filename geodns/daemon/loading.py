@@ -16,6 +16,7 @@ import dns.rdatatype
 from geodns import answer, geo, wire, zone
 from geodns.daemon import linting, pooling
 from geodns.daemon.parsing import Faults, load_zones
+from geodns.daemon.ways import gate_needs
 from geodns.geo import anycast, database, egress
 from geodns.ops import config as configuration
 from geodns.ops import cookie_file, toml_lines
@@ -78,6 +79,7 @@ def load(path: Path, progress: Progress = _silent) -> Loaded:
     if errors(problems):
         raise ProblemsFound(problems)
     problems += [*answer.lint(contents, regions, listed), *linting.config_doubts(config, contents, atlas, listed, path)]
+    problems += gate_needs(config, path)
     progress("compiling", 0, 1)
     try:
         snapshot = _compile(config, contents, atlas, regions, secrets)

@@ -15,7 +15,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from time import perf_counter
 
 import asyncio_dgram
-from dnslib import CLASS, EDNS0, QTYPE, DNSError, DNSHeader, DNSQuestion, DNSRecord, EDNSOption
+import dns.name
+import dns.rdatatype
+from dnslib import CLASS, EDNS0, QTYPE, DNSError, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption
 
 from geodns.problem import Problem, ProblemsFound
 
@@ -111,9 +113,9 @@ def question(
         octets = subnet.network_address.packed[: (subnet.prefixlen + 7) // 8]
         head = struct.pack("!HBB", 1 if subnet.version == 4 else 2, subnet.prefixlen, 0)
         options.append(EDNSOption(CLIENT_SUBNET, head + octets))
-    made = DNSRecord(
-        DNSHeader(id=secrets.randbelow(1 << 16), rd=0), q=DNSQuestion(name, getattr(QTYPE, rdtype), getattr(CLASS, rdclass))
-    )
+    labels, number = dns.name.from_text(name).labels[:-1], int(dns.rdatatype.from_text(rdtype))  # dnslib knows fewer of both
+    asked = DNSQuestion(DNSLabel(labels), number, getattr(CLASS, rdclass))
+    made = DNSRecord(DNSHeader(id=secrets.randbelow(1 << 16), rd=0), q=asked)
     made.add_ar(EDNS0(udp_len=_PAYLOAD, opts=options))
     return made
 

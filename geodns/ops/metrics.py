@@ -157,6 +157,7 @@ _FAMILIES = (
     Family("geodns_announce_sibling_up", Kind.GAUGE, "1 if another instance answers the gate, else 0.", ("sibling",)),
     Family("geodns_announce_drift_total", Kind.COUNTER, "Times that a router announced something else than it was told."),
     Family("geodns_announce_router_failures_total", Kind.COUNTER, "Times that a router could not be told or asked."),
+    Family("geodns_announce_peers", Kind.GAUGE, "BGP peers of the router that is told.", ("state",)),
     Family("geodns_announce_router_settled", Kind.GAUGE, "1 if the router has confirmed all that the gate wants, else 0."),
     Family("geodns_anycast_prefixes", Kind.GAUGE, "Prefixes known to be anycast, by list.", ("source",)),
     Family("geodns_anycast_list_timestamp_seconds", Kind.GAUGE, "Date of a list of anycast prefixes, in Unix time.", ("source",)),

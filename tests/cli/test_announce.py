@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +154,36 @@ def test_a_router_that_fails_is_a_problem(site: Path, geodns: Run) -> None:
 
     assert 1 == told.code
     assert "false exits with 1: it says nothing (the prefixes may still be announced: see the router)" in told.err
+
+
+def test_a_gate_that_exabgp_should_run_is_refused_elsewhere(site: Path) -> None:
+    """Under systemd, or by hand, it would speak to nobody."""
+    text = CONFIG.replace('"exec"', '"exabgp"').replace("127.9.9.9", "198.51.100.9").replace("127.9.9.0", "198.51.100.0")
+    (site / "geodns.toml").write_text(text.partition("[announce.exec]")[0])
+    command = (sys.executable, "-m", "geodns", "announce", "run", str(site / "geodns.toml"))
+    nothing = subprocess.DEVNULL
+    told = subprocess.run(command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+
+    assert 1 == told.returncode
+    assert "ExaBGP does not run this gate: standard input and output are no pipes (name it in ExaBGP's configuration" in (
+        " ".join(told.stderr.split())
+    )
+
+
+def test_peers_are_told(site: Path, geodns: Run) -> None:
+    """How many are established, and who is not; that nobody hears it is said outright."""
+    for peers, expected in (
+        ({"established": 2, "down": 0, "first_down": []}, "2 of 2 established"),
+        ({"established": 1, "down": 2, "first_down": ["up2 (active)"]}, "1 of 3 established; not up2 (active) and others"),
+        (
+            {"established": 0, "down": 1, "first_down": ["up1 (idle)"]},
+            "NONE of 1 established; not up1 (idle): what is announced reaches nobody by BGP",
+        ),
+        ({"established": 0, "down": 0, "first_down": []}, "none of BGP"),
+    ):
+        router = {**TOLD["router"], "peers": peers}  # type: ignore[dict-item]
+        _files.write(site / "state" / STATUS, {**TOLD, "router": router, "renewed": _files.now()})
+        assert f"peers      {expected}" == geodns("announce", "status").out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("verb", ["run", "withdraw"])

@@ -177,3 +177,31 @@ def test_watching_goes_on_when_the_daemon_is_gone(tmp_path: Path) -> None:
 def test_lengths_of_time_are_told_in_two_units(seconds: float, text: str) -> None:
     """The largest two that are not 0."""
     assert text == control.lasted(seconds)
+
+
+ALONE = {"established": 0, "down": 2, "first_down": ["up1 (active)", "up2 (idle)"]}
+
+
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        (None, "NO GATE is at work: start `geodns announce run`"),
+        ({"alive": False}, "NO GATE is at work: start `geodns announce run`"),
+        ({"alive": True, "router": {}}, "198.51.100.0/24 announced (withdrawn is wanted); draining"),
+        ({"alive": True, "router": {"peers": None}}, "198.51.100.0/24 announced (withdrawn is wanted); draining"),
+        (
+            {"alive": True, "router": {"peers": ALONE | {"established": 1}}},
+            "198.51.100.0/24 announced (withdrawn is wanted); draining",
+        ),
+        (
+            {"alive": True, "router": {"peers": ALONE}},
+            "198.51.100.0/24 announced (withdrawn is wanted); draining; to NOBODY: none of 2 BGP peers is established",
+        ),
+    ],
+)
+def test_what_is_announced_is_told_in_a_line(gate: dict[str, object] | None, expected: str) -> None:
+    """Prefixes, how far a drain is, and whether anybody hears of it; also by a gate that is older and tells nothing of that."""
+    prefix = {"prefix": "198.51.100.0/24", "announced": "announced", "wanted": "withdrawn"}
+    told = {"gate": gate and {"prefixes": [prefix], **gate}, "departure": "draining"}
+
+    assert expected == control.announced(told)

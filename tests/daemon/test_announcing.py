@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,21 @@ def test_a_keeper_that_hangs_lets_the_lease_end(announced: Instance) -> None:
     announced.peer.until(PREFIX)
 
 
+def test_a_supervisor_that_hangs_withdraws_nothing_as_long_as_a_worker_answers(announced: Instance) -> None:
+    """Clients are well where they are; that the last worker dies is noticed, for nobody replaces it."""
+    learnt = routers.since(announced.peer.route(PREFIX))
+    told = json.loads(announced.command("status", "--json")[1])
+    announced.yard.run("kill", "-STOP", str(told["pid"]))
+    poll("it is judged for longer than a lease counts", lambda: announced.status()["prefixes"][0]["good"] > 25)
+    assert learnt == routers.since(announced.peer.route(PREFIX))
+
+    for worker in told["workers"]:
+        announced.yard.run("kill", "-KILL", str(worker["pid"]))
+    announced.peer.until_gone(PREFIX)
+    announced.yard.run("kill", "-CONT", str(told["pid"]))
+    announced.peer.until(PREFIX)
+
+
 def test_an_address_that_is_taken_away_withdraws(announced: Instance) -> None:
     """It is not asked, for then another instance might answer; the sentence tells what to do."""
     announced.yard.address("del", ADDRESS)
@@ -253,6 +270,7 @@ def test_a_gate_that_is_replaced_keeps_the_route(announced: Instance) -> None:
     first.signal(signal.SIGKILL)
     first.wait()
     third = announced.gate()
+    third.until_said("INFO [ams1] the gate is at work")
     third.until_said("is announced already: that stays until the first judgement")
     poll("it has judged", lambda: announced.status()["prefixes"][0]["good"] > 3)
     third.signal(signal.SIGHUP)
@@ -308,6 +326,98 @@ def test_a_reload_keeps_the_route(announced: Instance) -> None:
     poll("it is judged right", lambda: announced.status()["prefixes"][0]["good"] > 5)
 
     assert (learnt, 1) == (routers.since(announced.peer.route(PREFIX)), announced.status()["prefixes"][0]["transitions"])
+
+
+def test_a_router_that_refuses_its_configuration_can_be_told_to_withdraw(announced: Instance) -> None:
+    """Somebody has broken bird.conf, and then the daemon dies: the route goes all the same, and comes back once both are well."""
+    file = announced.yard.directory / "bird.conf"
+    config = file.read_text()
+    file.write_text("protocol nonsense\n" + config)
+    announced.daemon.signal_all(signal.SIGKILL)
+    announced.peer.until_gone(PREFIX)
+    gate = announced.yard.processes[-1]
+    gate.until_said("all the same it is withdrawn, for its protocol is disabled")
+    told = announced.status()
+    assert ("withdrawn", True) == (told["prefixes"][0]["announced"], told["router"]["settled"])
+
+    announced.serve()
+    poll("BIRD is in the way", lambda: "BIRD refuses its configuration" in announced.status()["router"]["trouble"])
+    assert not announced.peer.route(PREFIX)
+    file.write_text(config)
+    announced.peer.until(PREFIX)
+
+
+def test_a_router_that_restarts_is_looked_at_again(announced: Instance) -> None:
+    """Meanwhile nobody knows what it announces; then it has what it was told, and no trouble is left."""
+    bird = next(each for each in announced.yard.processes if each.log.name == "bird.log")
+    bird.signal(signal.SIGKILL)
+    bird.wait()
+    poll("the trouble is told", lambda: "BIRD cannot be reached" in announced.status()["router"]["trouble"])
+    assert not announced.status()["router"]["settled"]
+
+    (announced.yard.directory / "bird.ctl").unlink()
+    routers.bird(announced.yard, f'include "{announced.yard.directory}/announced*.conf";')
+    announced.peer.until(PREFIX)
+    poll("all is well", lambda: announced.status()["router"]["settled"], 40)
+    assert "" == announced.status()["router"]["trouble"]
+
+
+def test_nobody_to_announce_to_is_told(announced: Instance) -> None:
+    """BIRD has the route, and its only neighbour is gone: the status says so, and nothing is withdrawn for it."""
+    poll(
+        "the peer is known",
+        lambda: announced.status()["router"]["peers"] == {"established": 1, "down": 0, "first_down": []},
+    )
+    announced.peer.process.signal(signal.SIGKILL)
+
+    def is_alone() -> bool:
+        return "NONE of 1 established; not far (" in announced.command("announce", "status")[1]
+
+    poll("nobody is left", is_alone, 30)
+    told = announced.status()
+    assert ("announced", "announced", True) == (
+        told["prefixes"][0]["wanted"],
+        told["prefixes"][0]["announced"],
+        told["router"]["settled"],
+    )
+
+
+def test_after_a_hung_gate_a_broken_configuration_leaves_no_route(announced: Instance) -> None:
+    """The gate is killed, and nobody can read the file: what systemd runs then withdraws as that gate would have."""
+    announced.yard.processes[-1].signal(signal.SIGKILL)
+    announced.yard.processes[-1].wait()
+    poll("it has not judged for long", lambda: announced.status()["age"] > 5.0)
+    announced.configuration.write_text('[server]\nlisten = 53\nstate = "state"\n[announce]\nmethod = "bird"\n')
+    command = (*PYTHON, "announce", "withdraw", "--after-stop", "--config", str(announced.configuration))
+    done = announced.yard.run("env", "SERVICE_RESULT=watchdog", *command)
+
+    assert (0, True) == (done.returncode, "as the last gate did, for" in done.stdout), done.stdout + done.stderr
+    announced.peer.until_gone(PREFIX)
+
+
+def test_what_the_configuration_no_longer_has_is_withdrawn() -> None:
+    """The gate is killed, and the next one has another prefix, and then another way: neither leaves a route of the one before."""
+    wide = "198.51.100.0/23"
+    how = 'method = "bird"\n[announce.bird]\nsocket = "{directory}/bird.ctl"\nprotocols = {{ "198.51.100.0/24" = "narrow" }}\n'
+    protocol = "protocol static {} {{ disabled; ipv4; route {} blackhole; }}\n"
+    with instance(how) as made:
+        routers.bird(made.yard, protocol.format("narrow", PREFIX) + protocol.format("wide", wide))
+        gate, config = made.gate(), made.configuration
+        made.peer.until(PREFIX)
+
+        gate.signal(signal.SIGKILL)
+        gate.wait()
+        config.write_text(config.read_text().replace(f'"{PREFIX}"', f'"{wide}"').replace('"narrow"', '"wide"'))
+        gate = made.gate()
+        made.peer.until_gone(PREFIX)
+        made.peer.until(wide)
+
+        gate.signal(signal.SIGKILL)
+        gate.wait()
+        other = 'method = "exec"\n[announce.exec]\ncommand = ["true"]\n'
+        config.write_text(config.read_text().partition('method = "bird"')[0] + other)
+        made.gate()
+        made.peer.until_gone(wide)
 
 
 def test_a_second_daemon_does_not_get_the_lease(announced: Instance) -> None:
@@ -432,6 +542,7 @@ def test_frr_is_told_by_vtysh() -> None:
         made.yard.run(vtysh, *family, "-c", f"no network {PREFIX}")
         poll("the drift is seen", lambda: made.status()["router"]["drifts"] >= 1)
         made.peer.until(PREFIX, lacks=GSHUT)
+        poll("the peer is known", lambda: (made.status()["router"]["peers"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -448,6 +559,7 @@ def test_exabgp_runs_the_gate() -> None:
         made.peer.until_gone(PREFIX)
         made.daemon.signal_all(signal.SIGCONT)
         made.peer.until(PREFIX)
+        poll("the peer is known", lambda: (made.status()["router"]["peers"] or {}).get("established") == 1)
         draining = made.yard.start("drain", (*PYTHON, "drain", "-c", str(made.configuration)))
         made.peer.until(PREFIX, has=GSHUT)
         made.peer.until_gone(PREFIX)
@@ -473,7 +585,25 @@ interval = 0.2
 timeout = 0.2
 [announce.exec]
 command = ["true"]
+show = ["echo", "peer up1 established\\npeer up2 idle"]
 """
+
+
+def test_a_lease_that_counts_for_a_second_is_renewed_within_it(tmp_path: Path) -> None:
+    """The shortest `lease_max_age` is no trap: several renewals fit into it."""
+    zone = "\n".join(line for line in ZONE.splitlines() if "POOL" not in line) + "\n"
+    config = LOOPBACK.replace("timeout = 0.2\n", "timeout = 0.2\nlease_max_age = 1.0\n")
+    renewed: set[float] = set()
+    with daemons.geodns(tmp_path, config, {"example.com.zone": zone}) as server:
+        lease = server.site.configuration.parent / "state" / "announce.lease"
+
+        def is_renewed() -> bool:
+            renewed.update([json.loads(lease.read_text())["renewed"]] if lease.exists() else [])
+            return len(renewed) > 8
+
+        poll("it is renewed", is_renewed)
+
+    assert statistics.median(later - before for before, later in pairwise(sorted(renewed))) < 0.5
 
 
 def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
@@ -486,6 +616,7 @@ def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
         try:
             announced = sample("geodns_announce_state", prefix="127.53.53.0/24", state="announced")
             poll("it is announced", lambda: server.metrics().get(announced) == 1)
+            poll("its peers are known", lambda: sample("geodns_announce_peers", state="down") in server.metrics())
             found = server.metrics()
             told = server.told("/api/v1/status")["announce"]
         finally:
@@ -498,6 +629,7 @@ def test_metrics_and_status_tell_what_is_announced(tmp_path: Path) -> None:
         found[sample(f"geodns_announce_{name}")]
         for name in ("lease_held", "router_settled", "drift_total", "router_failures_total")
     ]
+    assert [1, 1] == [found[sample("geodns_announce_peers", state=state)] for state in ("established", "down")]
     assert {1} == {found[sample("geodns_announce_selfcheck_up", target=target)] for target in checks}
     assert ("exec", "", None) == (told["method"], told["lease"], told["departure"])
     assert checks == {each["target"] for each in told["gate"]["checks"]}

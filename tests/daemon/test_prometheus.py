@@ -157,6 +157,7 @@ siblings = ["127.0.1.1:$port"]
 rise = 1
 [announce.exec]
 command = ["true"]
+show = ["echo", "127.0.0.0/24 announced\\npeer transit established"]
 """
 
 
@@ -166,7 +167,7 @@ def _gate(server: Geodns) -> Iterator[None]:
     command = (sys.executable, "-m", "geodns", "announce", "run", "--config", str(server.site.configuration))
     process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     try:
-        poll("it is announced", lambda: "geodns_announce_sibling_up" in server.ask("GET", "/metrics").text)
+        poll("it is announced", lambda: "geodns_announce_peers" in server.ask("GET", "/metrics").text)
         yield
     finally:
         process.terminate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import dns.rdatatype
 import pytest
 from dnslib import CNAME, PTR, QTYPE, RR, TXT, A, DNSRecord
 from hypothesis import given
@@ -35,6 +36,28 @@ def look_at(octets: bytes) -> DNSRecord | None:
         for read in (_text, _scope, partial(_data, rdtype="A"), partial(option, code=NSID)):
             read(message)
     return message
+
+
+def test_every_type_can_be_asked_for() -> None:
+    """Also those that have a word in one library only, and those that have none."""
+    words = [*map(dns.rdatatype.to_text, dns.rdatatype.RdataType), "TYPE65280"]
+
+    assert [dns.rdatatype.from_text(word) for word in words] == [question("example.com", word).q.qtype for word in words]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("www.example.com", (b"www", b"example", b"com")),
+        ("a\\.b.example.", (b"a.b", b"example")),
+        ("My\\032Printer._ipp._tcp.example", (b"My Printer", b"_ipp", b"_tcp", b"example")),
+        ("\\195\\164.example", (b"\xc3\xa4", b"example")),
+        (".", ()),
+    ],
+)
+def test_every_name_can_be_asked_for(name: str, labels: tuple[bytes, ...]) -> None:
+    """As master files write it, with escapes (RFC 1035 §5.1)."""
+    assert labels == DNSRecord.parse(question(name, "A").pack()).q.qname.label
 
 
 def test_the_reply_to_the_question_counts() -> None:

@@ -15,7 +15,7 @@ from geodns.ops.announce._lease import Holder, Lease
 from geodns.ops.announce._questions import Question
 from geodns.ops.announce._reconciling import Reconciler
 from geodns.ops.announce._router import Attributes, Router, RouterFault
-from geodns.ops.announce._status import forget, status
+from geodns.ops.announce._status import forget, recall, remember, status
 
 __all__ = [
     "Attributes",
@@ -39,5 +39,7 @@ __all__ = [
     "forget",
     "now",
     "proceed",
+    "recall",
+    "remember",
     "status",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -12,12 +13,15 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import GSHUT, Attributes, RouterFault, States
+from geodns.ops.announce._router import GSHUT, Attributes, Peers, RouterFault, States
+
+log = logging.getLogger("geodns.announce")
 
 _LINE = re.compile(r"(\d{4})([ -])(.*)")
 _LIMIT = 1 << 20  # octets of a line
 _TABLE_ENTRY = "1"  # first digit of such codes; 8 and 9 are errors (BIRD's doc/reply_codes)
-_DONE = {"0003", "0004", "0018"}  # reconfigured; in progress; queued: `configure` has accepted the file
+_OF_PROTOCOL, _MORE_OF_IT = "1002", "1006"  # a protocol in one line; what `show protocols all` adds
+_DONE = {"0003", "0004", "0005"}  # reconfigured; in progress; queued behind another: `configure` has accepted the file
 _PROTOCOL = "geodns_announce"
 _PROTOCOLS = {4: f"{_PROTOCOL}4", 6: f"{_PROTOCOL}6"}
 _LOOKS, _LOOK = 20, 0.1  # at what BIRD has accepted, and seconds in between
@@ -76,7 +80,7 @@ async def connected(path: str) -> AsyncIterator[Socket]:
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_LIMIT)
     except OSError as error:
-        raise RouterFault(f"BIRD cannot be reached at {path}: {error.strerror}") from None
+        raise RouterFault(f"BIRD cannot be reached at {path}: {error.strerror or error}") from None  # a long path has no strerror
     try:
         socket = Socket(reader, writer)
         await socket.reply()  # "0001 BIRD 2.0.12 ready."
@@ -111,6 +115,25 @@ class Protocols:
         async with connected(self._path) as bird:
             return {prefix: State.ANNOUNCED for prefix, name in self._protocols.items() if await _route(bird, prefix, name)}
 
+    async def peers(self) -> Peers | None:
+        """See `Router`."""
+        return await _peers(self._path)
+
+
+async def _peers(path: str) -> Peers:
+    """The states of BIRD's BGP protocols, by their names."""
+    async with connected(path) as bird:
+        reply = await bird.ask("show protocols all")
+    found: dict[str, str] = {}
+    name = ""
+    for code, text in reply.lines:
+        words = text.split()
+        if code == _OF_PROTOCOL and len(words) > 1:
+            name = words[0] if words[1] == "BGP" else ""
+        elif code == _MORE_OF_IT and name and words[:2] == ["BGP", "state:"]:
+            found[name] = " ".join(words[2:]).lower()
+    return found
+
 
 async def _route(bird: Socket, prefix: str, protocol: str) -> str:
     """What BIRD shows of the route that a protocol has; "" where it has none, or there is no such protocol."""
@@ -142,20 +165,64 @@ class Include:
         self._attributes = attributes
 
     async def apply(self, states: States) -> None:
-        """See `Router`."""
-        text, before = written(states, self._attributes), self._read()
-        if text != before:
-            self._write(text)
-        async with connected(self._path) as bird:
-            reply = await bird.ask("configure")
-            if reply.fault or not {code for code, _ in reply.lines} & _DONE:
-                if before is not None and text != before:
-                    self._write(before)
-                raise RouterFault(f"BIRD refuses its configuration: {reply.fault or reply.text()}")
-            known = (await bird.ask(f'show protocols "{_PROTOCOL}*"')).text()
-            if not all(name in known for name in _PROTOCOLS.values()):
-                raise RouterFault(f'BIRD does not include {self._file}: add the line  include "{self._file}";  to bird.conf')
+        """See `Router`. A withdrawal waits neither for room on the disk nor for a configuration that BIRD accepts."""
+        fault, before = self._prepared(states)
+        try:
+            async with connected(self._path) as bird:
+                await self._configure_or_disable(bird, states, fault, before)
+        except RouterFault as why:
+            raise fault or why from None
+
+    async def _configure_or_disable(self, bird: Socket, states: States, fault: RouterFault | None, before: str | None) -> None:
+        try:
+            if fault:
+                raise fault
+            await self._configure(bird, states, before)
+        except RouterFault as why:
+            if not await self._is_withdrawn(bird, states):
+                raise
+            log.warning("%s; all the same it is withdrawn, for its protocol is disabled", why)
+
+    def _prepared(self, states: States) -> tuple[RouterFault | None, str | None]:
+        """Write the file; what stood in the way of that, and what was in it before."""
+        before, text = None, written(states, self._attributes)
+        try:
+            before = self._read()
+            if text != before:
+                self._write(text)
+        except RouterFault as fault:
+            return fault, before
+        return None, before
+
+    async def _configure(self, bird: Socket, states: States, before: str | None) -> None:
+        reply = await bird.ask("configure")
+        if reply.fault or not {code for code, _ in reply.lines} & _DONE:
+            self._put_back(before, written(states, self._attributes))
+            raise RouterFault(f"BIRD refuses its configuration: {reply.fault or reply.text()}")
+        known = (await bird.ask(f'show protocols "{_PROTOCOL}*"')).text()
+        if not all(name in known for name in _PROTOCOLS.values()):
+            raise RouterFault(f'BIRD does not include {self._file}: add the line  include "{self._file}";  to bird.conf')
+        await _until_like(bird, states, {prefix: _protocol(prefix) for prefix in states})
+
+    def _put_back(self, before: str | None, text: str) -> None:
+        """BIRD must not fail to start by what is new. What has only become less stays: it must not start to announce more."""
+        if before is None:
+            self._file.unlink(missing_ok=True)
+        elif not set(text.splitlines()) <= set(before.splitlines()):
+            self._write(before)
+
+    async def _is_withdrawn(self, bird: Socket, states: States) -> bool:
+        """Disable protocols of which nothing is wanted, until BIRD can read the file again; whether all is as wanted then."""
+        families = {ip_network(prefix).version for prefix in states}
+        wanted = {ip_network(prefix).version for prefix, state in states.items() if state is not State.WITHDRAWN}
+        if not families - wanted:
+            return False
+        for family in families - wanted:
+            await bird.ask(f'disable "{_PROTOCOLS[family]}"')
+        with contextlib.suppress(RouterFault):  # what is not so is told with its cause
             await _until_like(bird, states, {prefix: _protocol(prefix) for prefix in states})
+        found = {prefix: await _route(bird, prefix, _protocol(prefix)) for prefix in states}
+        return all((self._state(shown) if shown else State.WITHDRAWN) is states[prefix] for prefix, shown in found.items())
 
     async def seen(self) -> dict[str, State] | None:
         """See `Router`."""
@@ -165,6 +232,10 @@ class Include:
                 if shown := await _route(bird, prefix, _protocol(prefix)):
                     found[prefix] = self._state(shown)
             return found
+
+    async def peers(self) -> Peers | None:
+        """See `Router`."""
+        return await _peers(self._path)
 
     def _state(self, shown: str) -> State:
         if self._attributes.drain == "gshut":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from math import isfinite
 from typing import assert_never
 
 from geodns.ops.announce._judgement import Verdict, Wish
@@ -66,9 +67,12 @@ class Course:
         known = {field.name for field in fields(Course)}
         if not isinstance(value, dict) or value.keys() != known:
             raise ValueError("it holds no course of a prefix")
-        numbers = known - {"state", "held", "why"}
-        if any(not isinstance(value[name], int | float | None) for name in numbers):
+        texts, maybe = {"state", "held", "why"}, {"adopted", "drained"}
+        numbers = [value[name] for name in known - texts if not (name in maybe and value[name] is None)]
+        if not all(isinstance(each, int | float) and isfinite(each) for each in numbers):
             raise ValueError("it holds something else than numbers")
+        if not all(isinstance(value[name], str) for name in texts):
+            raise ValueError("it holds something else than texts")
         return Course(**(value | {"state": State(value["state"])}))
 
 

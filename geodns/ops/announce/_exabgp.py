@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import GSHUT, Attributes, RouterFault, States
+from geodns.ops.announce._router import ESTABLISHED, GSHUT, Attributes, Peers, RouterFault, States
 
 _LIMIT = 1 << 20  # octets of a line
 _VERSION = re.compile(r'(?:exabgp |"version": ?")(\d+)\.')
@@ -69,12 +69,14 @@ class Exabgp:
         return self._writer
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            text = line.decode(errors="replace").strip()
-            if text == "shutdown":
-                break
-            self._lines.put_nowait(text)
-        self._gone()
+        try:
+            while line := await reader.readline():
+                text = line.decode(errors="replace").strip()
+                if text == "shutdown":
+                    break
+                self._lines.put_nowait(text)
+        finally:  # also after a line without an end: a gate that is deaf must not seem to be at work
+            self._gone()
 
     async def _ask(self, command: str) -> list[str]:
         """Say a line; the lines that come before "done". Raises RouterFault for "error". What came unasked is passed over."""
@@ -139,6 +141,20 @@ class Exabgp:
             if prefix := _PREFIX.search(line):
                 state = State.DRAINED if self._looks_drained(line) else State.ANNOUNCED
                 found[str(ip_network(prefix[1], strict=False))] = state
+        return found
+
+    async def peers(self) -> Peers | None:
+        """See `Router`: by the neighbour's address; its summary would tell of those only that are established."""
+        if await self._dialect():
+            return None
+        found: dict[str, str] = {}
+        name = ""
+        for line in await self._ask("show neighbor extensive"):
+            match line.split():
+                case ["Neighbor", address]:
+                    name = address
+                case ["state", state] if name and found.get(name) != ESTABLISHED:
+                    found[name] = state.lower()
         return found
 
     def _looks_drained(self, line: str) -> bool:

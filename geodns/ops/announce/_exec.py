@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import Attributes, RouterFault, States, run
+from geodns.ops.announce._router import Attributes, Peers, RouterFault, States, run
+
+_PEER = "peer"
 
 
 class Program:
     """Runs `command` with all prefixes and their states as JSON on standard input; exit status 0 means that it is so.
 
-    `show` prints what is announced, one prefix and its state a line.
+    `show` prints what is announced, one prefix and its state a line, and BGP peers if it likes: `peer`, a name and a state.
     """
 
     def __init__(self, command: Sequence[str], show: Sequence[str], attributes: Attributes) -> None:
@@ -41,7 +43,7 @@ class Program:
         found: dict[str, State] = {}
         for line in (await run(self._show)).splitlines():
             words = line.split()
-            if not words:
+            if not words or words[0] == _PEER:
                 continue
             try:
                 state = State(words[1] if len(words) > 1 else State.ANNOUNCED)
@@ -49,3 +51,9 @@ class Program:
             except ValueError:
                 raise RouterFault(f"{self._show[0]} prints {line!r}, which is no prefix and state") from None
         return {prefix: state for prefix, state in found.items() if state is not State.WITHDRAWN}
+
+    async def peers(self) -> Peers | None:
+        """See `Router`: as far as the program tells."""
+        lines = [line.split(maxsplit=2) for line in (await run(self._show)).splitlines()] if self._show else []
+        found = {words[1]: words[2].strip().lower() for words in lines if len(words) == 3 and words[0] == _PEER}
+        return found or None

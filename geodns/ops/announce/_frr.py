@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import RouterFault, States, run
+from geodns.ops.announce._router import ESTABLISHED, Peers, RouterFault, States, run
 
 _COMPLAINTS = ("% ", "Can't open configuration file", "failed to connect", "is not running")
 
@@ -65,15 +65,30 @@ class Vtysh:
         """See `Router`. A statement alone announces nothing: FRR must also have made a route of it."""
         found: dict[str, State] = {}
         for prefix, statement in self._statements(await self._said("show running-config bgpd")).items():
-            text = await self._said(f"show bgp ipv{ip_network(prefix).version} unicast {prefix} json")
-            try:
-                told: dict[str, Any] = json.loads(text)
-            except ValueError:
-                raise RouterFault(f"vtysh shows {text[:80]!r} of {prefix}, which is no JSON") from None
+            told = await self._shown(f"bgp ipv{ip_network(prefix).version} unicast {prefix}")
             if any(path.get("sourced") for path in told.get("paths", ())):
                 drained = self._maps[State.DRAINED]
                 found[prefix] = State.DRAINED if drained and statement.endswith(f" {drained}") else State.ANNOUNCED
         return found
+
+    async def peers(self) -> Peers | None:
+        """See `Router`: a neighbour of several address families is one, established if any of them is."""
+        found: dict[str, str] = {}
+        for family in (await self._shown("bgp summary")).values():
+            for name, peer in family.get("peers", {}).items() if isinstance(family, dict) else ():
+                if found.get(name) != ESTABLISHED:
+                    found[name] = str(peer.get("state", "unknown")).lower()
+        return found
+
+    async def _shown(self, what: str) -> dict[str, Any]:
+        text = await self._said(f"show {what} json")
+        try:
+            told = json.loads(text)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise RouterFault(f"vtysh shows {text[:80]!r} for {what}, which is no JSON object")
+        return told
 
     async def _said(self, *commands: str) -> str:
         arguments = [word for command in commands for word in ("-c", command)]

@@ -17,17 +17,22 @@ from geodns.ops.announce._judgement import Evidence, Verdict, desired
 from geodns.ops.announce._lease import Lease, look
 from geodns.ops.announce._questions import Question, fault, shape_fault
 from geodns.ops.announce._reconciling import Reconciler
+from geodns.ops.announce._router import ESTABLISHED, Peers
 from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
 
 _SIGN_OF_LIFE = 5.0  # seconds between signs, at most: a long interval is no hang
+_NAMED = 10  # peers, of a router that may have thousands
 STATUS, GATE_LOCK = "announce.status", "announce.gate.lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a gate looks after, as the configuration has it; `addresses` are the service addresses of all prefixes."""
+    """What a gate looks after, as the configuration has it; `addresses` are the service addresses of all prefixes.
+
+    `gone` are prefixes that the gate before looked after, by the same way: they are never announced.
+    """
 
     directory: Path
     method: str
@@ -39,6 +44,7 @@ class Plan:
     timeout: float = 1.0
     lease_max_age: float = 5.0
     rules: Rules = field(default_factory=Rules)
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +158,13 @@ class Gate:
                     logging.INFO if wish.verdict in {Verdict.GOOD, Verdict.DRAIN} else logging.WARNING, "%s %s", prefix, sentence
                 )
         self._judged = moment
-        self.reconciler.want({prefix: course.state for prefix, course in self.courses.items()})
+        self._want()
         self._write(found)
         self._tell(self.sentence())
+
+    def _want(self) -> None:
+        states = {prefix: course.state for prefix, course in self.courses.items()}
+        self.reconciler.want(dict.fromkeys(self.plan.gone, State.WITHDRAWN) | states)
 
     async def _look(self) -> _Round:
         lease, lost = look(self.plan.directory, _files.now(), self.plan.lease_max_age)
@@ -192,7 +202,7 @@ class Gate:
                 self.courses[prefix] = Course(
                     since=moment, why="withdrawn: the gate has ended", transitions=course.transitions + 1
                 )
-        self.reconciler.want({prefix: course.state for prefix, course in self.courses.items()})
+        self._want()
         try:
             async with asyncio.timeout(patience):
                 await self.reconciler.settled.wait()
@@ -250,6 +260,7 @@ class Gate:
                 "failures": self.reconciler.failures,
                 "drifts": self.reconciler.drifts,
                 "settled": self.reconciler.is_settled,
+                "peers": _counted(self.reconciler.peers),
             },
             "asked": found.sent / self.plan.interval,
             "courses": {prefix: course.to_json() for prefix, course in self.courses.items()},
@@ -270,3 +281,11 @@ class Gate:
             "flaps": round(decayed(course, moment, self.plan.rules), 2),
             "transitions": course.transitions,
         }
+
+
+def _counted(peers: Peers | None) -> dict[str, Any] | None:
+    """How many peers there are to whom routes are told, and how many others, with the first of those."""
+    if peers is None:
+        return None
+    down = [f"{name} ({state})" for name, state in peers.items() if state != ESTABLISHED]
+    return {"established": len(peers) - len(down), "down": len(down), "first_down": down[:_NAMED]}

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from ipaddress import ip_network
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import dns.exception
+import dns.name
+import dns.rdatatype
+
 from geodns.ops.announce import _files
 from geodns.ops.announce._questions import Question
+from geodns.ops.config import parse_listen
 
 LEASE, LEASE_LOCK = "announce.lease", "announce.lease.lock"
 
@@ -67,7 +74,7 @@ def look(directory: Path, now: float, max_age: float) -> tuple[Lease | None, str
         lease = _lease(told)
     except OSError as error:
         return None, f"the lease {file} cannot be read: {error.strerror}"
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, dns.exception.DNSException) as error:
         return None, f"the lease {file} makes no sense: {error}"
     age = now - lease.renewed
     if age > max_age:
@@ -78,10 +85,35 @@ def look(directory: Path, now: float, max_age: float) -> tuple[Lease | None, str
 
 
 def _lease(told: dict[str, Any]) -> Lease:
-    told = {key: value for key, value in told.items() if key != "boot"}
-    told["questions"] = tuple(Question(**(each | {"answer": tuple(each["answer"])})) for each in told["questions"])
-    for key in ("ready", "pools_down", "listening"):
-        told[key] = tuple(map(str, told[key]))
-    if not isinstance(told["renewed"], int | float) or not isinstance(told["pid"], int):
+    """A lease as it was written. What this gate does not know is passed over: the daemon may be newer, amid an upgrade.
+
+    Raises ValueError, TypeError or KeyError for what is none.
+    """
+    known = {field.name for field in fields(Lease)}
+    told = {key: value for key, value in told.items() if key in known}
+    if not (_is_number(told["renewed"]) and isinstance(told["pid"], int)):
         raise ValueError("it does not tell who has renewed it when")
+    told["questions"] = tuple(question for each in told.get("questions", ()) if (question := _question(each)))
+    for key in ("ready", "pools_down", "listening"):
+        told[key] = tuple(map(str, told.get(key, ())))
+    for text in told["listening"]:
+        parse_listen(text)
     return Lease(**told)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _question(told: dict[str, Any]) -> Question | None:
+    """A question that can be asked; None for one with conditions that this gate does not know, and so could not judge by."""
+    if told.keys() - {field.name for field in fields(Question)}:
+        return None
+    question = Question(**(told | {"answer": tuple(map(str, told["answer"]))}))
+    dns.name.from_text(question.name)
+    dns.rdatatype.from_text(question.type)
+    if question.subnet:
+        ip_network(question.subnet)
+    if not isinstance(question.serial, int | None):
+        raise ValueError("a serial is no number")
+    return question

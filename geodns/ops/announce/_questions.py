@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 import dns.exception
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-from dnslib import QTYPE, RCODE, DNSRecord
+from dnslib import QTYPE, RCODE, RR, DNSBuffer, DNSError, DNSRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,7 @@ def fault(question: Question, reply: DNSRecord) -> str:
     if not reply.header.aa and rcode in {"NOERROR", "NXDOMAIN"}:
         return f"{question}: the answer is not authoritative"
     last = reply.rr[-1] if reply.rr else None
-    got = sorted(
-        _text(each.rdata, each.rtype) for each in reply.rr if last and (each.rname, each.rtype) == (last.rname, last.rtype)
-    )
+    got = sorted(_text(each) for each in reply.rr if last and (each.rname, each.rtype) == (last.rname, last.rtype))
     if question.serial is not None:
         serial = int(last.rdata.times[0]) if last is not None and last.rtype == QTYPE.SOA else None
         return "" if serial == question.serial else f"{question}: serial {question.serial} is expected, {serial or 'none'} came"
@@ -67,8 +66,17 @@ def _number(rdtype: int | str) -> int:
     return int(dns.rdatatype.from_text(rdtype)) if isinstance(rdtype, str) else int(rdtype)
 
 
-def _text(rdata: object, rdtype: int) -> str:
-    return normal(str(rdata), rdtype)
+def _text(record: RR) -> str:
+    """RDATA as `normal` writes it: out of its octets, for the text of other libraries is another for some types, such as TXT."""
+    buffer = DNSBuffer()
+    try:
+        record.rdata.pack(buffer)
+        found = dns.rdata.from_wire(
+            dns.rdataclass.IN, dns.rdatatype.RdataType.make(record.rtype), bytes(buffer.data), 0, len(buffer.data)
+        )
+    except (dns.exception.DNSException, DNSError, ValueError, IndexError, struct.error):
+        return str(record.rdata)
+    return _shown(found)
 
 
 def normal(text: str, rdtype: int) -> str:
@@ -77,6 +85,10 @@ def normal(text: str, rdtype: int) -> str:
         found = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rdtype), text)
     except (dns.exception.DNSException, ValueError):
         return text
+    return _shown(found)
+
+
+def _shown(found: dns.rdata.Rdata) -> str:
     return found.to_text().lower() if _has_names(found) else found.to_text()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from geodns.ops.announce._course import State
-from geodns.ops.announce._router import Router, RouterFault, States
+from geodns.ops.announce._router import Peers, Router, RouterFault, States
 
 log = logging.getLogger("geodns.announce")
 
@@ -28,8 +28,10 @@ class Reconciler:
         self._verify_interval = verify_interval
         self._wanted: dict[str, State] | None = None
         self._changed = asyncio.Event()
-        self._delay = _FIRST_DELAY
+        self._delay = 0.0
         self._is_sure = False
+        self._is_blind = False  # the last look has failed, or shown nothing
+        self.peers: Peers | None = None
         self.applied: dict[str, State] | None = None
         self.trouble = ""
         self.failures = 0
@@ -39,14 +41,18 @@ class Reconciler:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the router has confirmed what is wanted."""
+        """Whether the router has confirmed what is wanted, and could be asked since."""
+        return self._is_told and not self._is_blind
+
+    @property
+    def _is_told(self) -> bool:
         return self._is_sure and self.applied == self._wanted
 
     def want(self, states: States) -> None:
         """What is to be announced from now on."""
         if dict(states) != self._wanted:
             self._wanted = dict(states)
-            self._delay = _FIRST_DELAY
+            self._delay = 0.0
             self.settled.clear()
             self._changed.set()
 
@@ -54,20 +60,39 @@ class Reconciler:
         """What the router announces now; None where it cannot be asked, or does not say."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._router.seen()
+                found = await self._router.seen()
         except TimeoutError:
             self._note(f"the router has not answered for {self._timeout:g} s")
         except RouterFault as fault:
             self._note(str(fault))
         except Exception as fault:
             self._note(_own_fault(fault))
+        else:
+            if self.trouble:
+                log.info("the router can be asked again")
+            self._is_blind, self.trouble = False, ""
+            return found
+        self._is_blind = True
         return None
+
+    async def _count_peers(self) -> None:
+        """To whom it announces. It decides nothing, so it is no trouble where nobody can tell."""
+        self.peers = None
+        if self._is_blind:
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                self.peers = await self._router.peers()
+        except (TimeoutError, RouterFault) as fault:
+            log.debug("the router's peers are not known: %r", fault)
+        except Exception as fault:
+            _own_fault(fault)
 
     async def run(self) -> None:
         """Tell it whenever something else is wanted, again where that failed, and look from time to time; until cancelled."""
         due = monotonic() + self._verify_interval
         while True:
-            wait = max(due - monotonic(), 0.0) if self.is_settled or self._wanted is None else self._delay
+            wait = max(due - monotonic(), 0.0) if self._is_told or self._wanted is None else self._delay
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -76,14 +101,23 @@ class Reconciler:
             self._changed.clear()
             if self._wanted is None:
                 continue
-            if self.is_settled and monotonic() >= due:
-                due = monotonic() + self._verify_interval
+            if self._is_told and monotonic() >= due:
                 await self._verify()
-            if not self.is_settled:
+                due = monotonic() + (min(self._slower(), self._verify_interval) if self._is_blind else self._verify_interval)
+            if not self._is_told:
                 await self._apply(dict(self._wanted))
+            if self._is_told and not self._changed.is_set():
+                await self._count_peers()
+                self.told()
 
     async def _apply(self, wanted: dict[str, State]) -> None:
-        self._is_sure = False  # what is not confirmed may have been done all the same
+        self._is_sure = False
+        self.applied = {  # from now on until it is confirmed, who is to be announced may be so, and is not told as withdrawn
+            prefix: state
+            for prefix, state in (self.applied or {}).items()
+            if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
+        }
+        self.told()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._router.apply(wanted)
@@ -96,20 +130,19 @@ class Reconciler:
         else:
             if self.trouble:
                 log.info("the router is told again")
-            self.trouble, self.applied, self._delay, self._is_sure = "", wanted, _FIRST_DELAY, True
+            self.trouble, self.applied, self._delay, self._is_sure, self._is_blind = "", wanted, 0.0, True, False
             if self.is_settled:
                 self.settled.set()
         self.told()
 
     def _fail(self, why: str) -> None:
-        wanted = self._wanted or {}
-        self.applied = {  # who may have been announced all the same is not told as withdrawn
-            prefix: state
-            for prefix, state in (self.applied or {}).items()
-            if state is not State.WITHDRAWN or wanted.get(prefix, state) is state
-        }
         self._note(why)
-        self._delay = min(self._delay * 2, _LAST_DELAY)
+        self._slower()
+
+    def _slower(self) -> float:
+        """Seconds until the next try, twice as many each time."""
+        self._delay = min(max(2 * self._delay, _FIRST_DELAY), _LAST_DELAY)
+        return self._delay
 
     def _note(self, why: str) -> None:
         self.failures += 1

@@ -1,4 +1,4 @@
-"""Owns what is made of a gate's status by others: read, and put right where they have withdrawn; refuses to judge."""
+"""Owns what a gate leaves to others: its status, to read and to put right, and how to withdraw without it; refuses to judge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,27 @@ from geodns.ops.announce._course import State
 from geodns.ops.announce._gate import GATE_LOCK, STATUS
 
 log = logging.getLogger("geodns.announce")
+
+WAY = "announce.way"
+
+
+def remember(directory: Path, way: dict[str, Any]) -> None:
+    """Leave word how to withdraw what is announced, for when there is neither a gate nor a configuration; raises OSError.
+
+    The directory should be the gate's alone: what is written there names a program to run.
+    """
+    _files.write(directory / WAY, way)
+
+
+def recall(directory: Path) -> dict[str, Any] | None:
+    """What the last gate of this boot has left; None for nothing that could be believed.
+
+    That is only what this very user wrote: whoever may write there must not choose what another user runs.
+    """
+    try:
+        return _files.read(directory / WAY, own=True)
+    except (OSError, ValueError):
+        return None
 
 
 def forget(directory: Path) -> None:

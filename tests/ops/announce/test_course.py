@@ -190,8 +190,23 @@ def test_a_course_survives_json(steps: list[Step]) -> None:
         assert course == Course.from_json(json.loads(json.dumps(course.to_json())))
 
 
+WHOLE = Course().to_json()
+
+
 @pytest.mark.parametrize(
-    "value", [None, [], {}, {"state": "announced"}, Course().to_json() | {"state": "odd"}, Course().to_json() | {"good": "3"}]
+    "value",
+    [
+        None,
+        [],
+        {},
+        {"state": "announced"},
+        WHOLE | {"state": "odd"},
+        WHOLE | {"good": "3"},
+        WHOLE | {"until": None},
+        WHOLE | {"until": float("nan")},
+        WHOLE | {"held": None},
+        WHOLE | {"more": 1},
+    ],
 )
 def test_what_is_no_course_is_refused(value: object) -> None:
     """Whatever a file holds, it is either a course or a ValueError."""

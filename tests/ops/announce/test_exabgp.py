@@ -85,6 +85,30 @@ async def test_the_language_of_4_and_5(version: str) -> None:
     assert {FOUR: State.DRAINED, SIX: State.ANNOUNCED} == seen
 
 
+NEIGHBORS = """\
+Neighbor 192.0.2.9
+
+  Session                         Local
+   local                      192.0.2.1
+   state                    ESTABLISHED
+   up for                       0:00:02
+
+Neighbor 192.0.2.10
+
+  Session                         Local
+   state                         ACTIVE
+done
+"""
+
+
+async def test_the_peers_are_known() -> None:
+    """Of 4 and 5, those that are not established too; 6 is not asked."""
+    async with exabgp(lambda _line: NEIGHBORS, "4") as told:
+        assert {"192.0.2.9": "established", "192.0.2.10": "active"} == await told.adapter.peers()
+    async with exabgp(lambda _line: "done\n", "6") as told:
+        assert await told.adapter.peers() is None
+
+
 async def test_the_language_of_6() -> None:
     """It answers, so each command names its peers; what it has is not asked."""
     replies = '{"version": "6.0.0", "application": "exabgp"}\ndone\n'
@@ -141,7 +165,9 @@ async def test_silence_is_waited_for_by_nobody_for_ever() -> None:
     assert 2 == len(told.heard)
 
 
-@pytest.mark.parametrize("last", [None, "shutdown\n"], ids=["its pipes are closed", "it says so"])
+@pytest.mark.parametrize(
+    "last", [None, "shutdown\n", "x" * (2 << 20)], ids=["its pipes are closed", "it says so", "it says something without an end"]
+)
 async def test_the_end_of_exabgp_is_noticed(last: str | None) -> None:
     """Then the gate ends, too."""
     async with exabgp(lambda _line: last, "4") as told:

@@ -40,6 +40,9 @@ class Router:
     async def seen(self) -> dict[str, State] | None:
         return None if self.mute else dict(self.routes)
 
+    async def peers(self) -> dict[str, str] | None:
+        return None if self.mute else {"transit1": "established", "transit2": "active"}
+
 
 @asynccontextmanager
 async def gate(directory: Path, router: Router, **changed: object) -> AsyncIterator[Gate]:
@@ -242,3 +245,24 @@ async def test_a_spoiled_course_is_not_believed(tmp_path: Path) -> None:
     _files.write(tmp_path / STATUS, {"courses": {PREFIX: {"state": "announced"}}})
     async with gate(tmp_path, Router(mute=True)) as made:
         assert State.WITHDRAWN is made.courses[PREFIX].state
+
+
+async def test_the_status_counts_peers(tmp_path: Path) -> None:
+    """Those to whom routes are told, and the first of the others by name."""
+    async with gate(tmp_path, Router()) as made:
+        await made.judge()
+        async with asyncio.timeout(5):
+            while (told := status(tmp_path)) is None or told["router"]["peers"] is None:
+                await asyncio.sleep(0.01)
+
+    assert {"established": 1, "down": 1, "first_down": ["transit2 (active)"]} == told["router"]["peers"]
+
+
+async def test_a_prefix_that_is_gone_from_the_configuration_is_withdrawn(tmp_path: Path) -> None:
+    """Whatever is judged of the others."""
+    router = Router(PREFIX, "127.8.8.0/24")
+    async with gate(tmp_path, router, gone=("127.8.8.0/24",), siblings=("127.0.0.1:9",)) as made:
+        await made.judge()
+        await settled(made)
+
+    assert [PREFIX] == list(router.routes)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from geodns.ops.announce import _files
 from geodns.ops.announce._lease import LEASE, Holder, Lease, look
 from geodns.ops.announce._questions import Question
+from tests.support.daemons import need
 
 QUESTION = Question("www.example.com", "A", "81.2.69.0/24", ("198.51.100.10",), pool="app")
 KNOWN = Lease(os.getpid(), 1000.0, "ams1", 3, (), "", ("app",), 12.5, ("127.0.0.1:53",), (QUESTION,))
@@ -83,13 +87,94 @@ def test_no_lease_is_told(tmp_path: Path) -> None:
     assert (None, f"no daemon has a lease in {tmp_path / 'none'}") == look(tmp_path / "none", 0.0, 5.0)
 
 
+def test_the_lease_of_another_version_counts(tmp_path: Path) -> None:
+    """In the middle of an upgrade the daemon may say more than the gate knows, or less; an unknown condition is not judged."""
+    more = {**asdict(QUESTION), "name": "new.example.com", "within": "a second"}
+    told = {**asdict(KNOWN), "more": 1, "questions": [asdict(QUESTION), more]}
+    _files.write(tmp_path / LEASE, {key: value for key, value in told.items() if key not in {"changing", "identity"}})
+
+    assert (replace(KNOWN, identity=""), "") == look(tmp_path, 1000.0, 5.0)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a disk that becomes full once the file "more" of it grows."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(
+        [need("mount", "mount"), "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("no file system can be mounted: that needs root")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def fill(place: Path) -> None:
+    """Leave no room."""
+    with suppress(OSError), (place / "more").open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+
+
+def test_a_full_disk_ends_no_lease(full: Path) -> None:
+    """Logs that fill a disk must not take a service away that is well: what is said next is written over what was said."""
+    holder = Holder(full)
+    assert "" == holder.renew(KNOWN)
+    fill(full)
+    for told in (replace(KNOWN, renewed=2000.0, ready=("a reason that is longer",)), replace(KNOWN, renewed=3000.0)):
+        assert "" == holder.renew(told)
+        assert (told, "") == look(full, told.renewed, 5.0)
+    holder.release()
+
+
+def test_a_full_disk_keeps_nobody_from_a_lock(full: Path) -> None:
+    """He holds it, and no one else; only who he is cannot be told."""
+    fill(full)
+    (full / "lock").touch()
+    first, second = _files.Lock(full / "lock"), _files.Lock(full / "lock")
+
+    assert (None, 0) == (first.take(), second.take())
+    assert 0 == _files.holder(full / "lock")
+    first.release()
+    assert second.take() is None
+    second.release()
+
+
+def test_who_only_looks_keeps_nobody_from_a_lock(tmp_path: Path) -> None:
+    """A gate begins while the daemon, again and again, looks whether there is one."""
+    lock, ended = _files.Lock(tmp_path / "lock"), threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            _files.holder(lock.file)
+
+    watchers = [threading.Thread(target=watch) for _ in range(2)]
+    for each in watchers:
+        each.start()
+    try:
+        for _ in range(1000):
+            assert lock.take() is None
+            lock.release()
+    finally:
+        ended.set()
+        for each in watchers:
+            each.join()
+
+
 SPOILED: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.write_bytes(b""),
     "not JSON": lambda file: file.write_bytes(b"\xff{"),
     "a list": lambda file: file.write_text("[]"),
     "nothing in it": lambda file: _files.write(file, {}),
-    "an unknown member": lambda file: _files.write(file, {**asdict(KNOWN), "more": 1}),
     "a text as time": lambda file: _files.write(file, {**asdict(KNOWN), "renewed": "now"}),
+    "no number as time": lambda file: _files.write(file, {**asdict(KNOWN), "renewed": float("nan")}),
+    "nobody": lambda file: _files.write(file, {"renewed": 1000.0}),
+    "nowhere": lambda file: _files.write(file, {**asdict(KNOWN), "listening": ["here"]}),
+    "no name": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{**asdict(QUESTION), "name": "a..b"}]}),
+    "no type": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{**asdict(QUESTION), "type": "NONSENSE"}]}),
+    "no subnet": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{**asdict(QUESTION), "subnet": "81.2"}]}),
+    "no serial": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{**asdict(QUESTION), "serial": "seven"}]}),
+    "texts as questions": lambda file: _files.write(file, {**asdict(KNOWN), "questions": ["www.example.com"]}),
     "a number as questions": lambda file: _files.write(file, {**asdict(KNOWN), "questions": 3}),
     "a question without a name": lambda file: _files.write(file, {**asdict(KNOWN), "questions": [{"answer": []}]}),
     "nested": lambda file: file.write_text("[" * 100_000),

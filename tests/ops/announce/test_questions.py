@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dns.flags
+import dns.message
+import dns.rrset
 import pytest
 from dnslib import QTYPE, RCODE, RR, DNSRecord
 
@@ -81,3 +84,41 @@ def test_the_last_rrset_counts() -> None:
 def test_a_sibling_may_have_data_of_its_own(asked: Question, records: tuple[str, ...], rcode: str, expected: str) -> None:
     """Another serial, another pool's state: it is well with authority, and records where there should be some."""
     assert expected == shape_fault(asked, reply(asked, *records, rcode=rcode))
+
+
+RDATA = {
+    "A": ("192.0.2.1",),
+    "AAAA": ("2001:db8::1", "::ffff:192.0.2.1"),
+    "AFSDB": ("1 a.example.",),
+    "CAA": ('0 issue "letsencrypt.org"', '128 iodef "mailto:a@example"'),
+    "CERT": ("1 0 0 aGVsbG8=",),
+    "CSYNC": ("66 3 A NS AAAA",),
+    "DNAME": ("x.example.",),
+    "DS": (f"12345 13 2 {'ef' * 32}",),
+    "HINFO": ('"PC" "Linux"',),
+    "HTTPS": ("1 . alpn=h2,h3 ipv4hint=192.0.2.1", "16 foo.example. mandatory=alpn alpn=h2 ipv6hint=2001:db8::1"),
+    "LOC": ("52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m",),
+    "MX": ("10 Mail.example.",),
+    "NAPTR": ('100 10 "u" "E2U+sip" "!^.*$!sip:info@example.com!" .',),
+    "NID": ("10 0014:4fff:ff20:ee64",),
+    "SMIMEA": (f"3 1 1 {'ab' * 32}",),
+    "SRV": ("1 2 443 h.example.",),
+    "SSHFP": (f"4 2 {'cd' * 32}",),
+    "SVCB": ("1 foo. alpn=dot port=853 key667=hello",),
+    "TXT": ('"hello world"', '"of several" "strings"', r'"quote \" back\\slash \195\164"', '""'),
+    "TYPE1234": ("\\# 3 abcdef",),
+    "URI": ('10 1 "ftp://ftp.example.com/public"',),
+}
+
+
+@pytest.mark.parametrize("rdtype", RDATA)
+def test_records_of_every_type_are_known_again(rdtype: str) -> None:
+    """An expectation as it is written in a configuration is what a reply with that record has; with one more it is not."""
+    for text in RDATA[rdtype]:
+        made = dns.message.make_response(dns.message.make_query("www.example.com", rdtype))
+        made.flags |= dns.flags.AA
+        made.answer.append(dns.rrset.from_text("www.example.com.", 60, "IN", rdtype, text))
+        got = DNSRecord.parse(made.to_wire())
+
+        assert "" == fault(Question("www.example.com", rdtype, answer=(text,)), got)
+        assert "expected" in fault(Question("www.example.com", rdtype, answer=(text, text)), got)

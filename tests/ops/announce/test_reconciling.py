@@ -25,6 +25,7 @@ class Router:
         self.at: list[float] = []  # when it was told
         self.routes: dict[str, State] = {}
         self.told = 0
+        self.neighbours: dict[str, str] | None = None
         self.fault = ""
         self.hangs = False
         self.is_late = False
@@ -43,6 +44,10 @@ class Router:
     async def seen(self) -> dict[str, State] | None:
         await self._be_so()
         return dict(self.routes)
+
+    async def peers(self) -> dict[str, str] | None:
+        await self._be_so()
+        return self.neighbours
 
     async def _be_so(self) -> None:
         if self.hangs:
@@ -158,6 +163,24 @@ async def test_a_router_that_goes_on_refusing_is_told_less_and_less_often(caplog
     assert ["BIRD cannot be reached; what was announced before may still be"] == [record.message for record in caplog.records]
 
 
+async def test_who_is_being_announced_is_not_told_as_withdrawn() -> None:
+    """Not for a moment: a gate that is killed in the middle must not leave word that nothing is announced."""
+    router = Router()
+    told: list[dict[str, State] | None] = []
+    async with at_work(router) as reconciler:
+        reconciler.want(DOWN)
+        await until(lambda: reconciler.is_settled)
+        router.hangs = True
+        reconciler.told = lambda: told.append(reconciler.applied)
+        reconciler.want(UP)
+        await until(lambda: router.told == 2)
+        assert [{}] == told
+        router.hangs = False
+        await until(lambda: reconciler.is_settled)
+
+    assert UP == told[-1]
+
+
 async def test_a_fault_of_ours_ends_no_reconciler() -> None:
     """It is told as trouble, and the router is told again."""
     router = Router()
@@ -215,3 +238,32 @@ async def test_drift_is_counted_and_repaired() -> None:
         await until(lambda: reconciler.drifts == 2 and reconciler.is_settled)
 
     assert UP == router.routes
+
+
+async def test_a_router_that_could_not_be_asked_is_asked_soon_again() -> None:
+    """Meanwhile nobody knows whether it announces still; once it answers, no trouble is left, and it is not told anew."""
+    router = Router()
+    async with at_work(router, verify=0.3) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.is_settled)
+        router.fault = "BIRD cannot be reached"
+        await until(lambda: bool(reconciler.trouble))
+        assert (UP, False) == (reconciler.applied, reconciler.is_settled)
+        router.fault = ""
+        await until(lambda: reconciler.is_settled)
+
+    assert ("", 1, 0) == (reconciler.trouble, router.told, reconciler.drifts)
+
+
+async def test_peers_are_known_and_decide_nothing() -> None:
+    """They are counted after each word and look; a router that has none established is told and trusted as ever."""
+    router = Router()
+    router.neighbours = {"transit": "active"}
+    async with at_work(router, verify=0.1) as reconciler:
+        reconciler.want(UP)
+        await until(lambda: reconciler.peers == {"transit": "active"})
+        assert (True, UP) == (reconciler.is_settled, router.routes)
+        router.neighbours = None
+        await until(lambda: reconciler.peers is None)
+
+    assert ("", 0, 1) == (reconciler.trouble, reconciler.failures, router.told)

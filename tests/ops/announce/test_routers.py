@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from geodns.ops.announce import Attributes, Include, Program, Protocols, RouterFault, State, Vtysh
 from geodns.ops.announce._bird import written
+from tests.support.daemons import poll
 
 FOUR, SIX = "198.51.100.0/24", "2001:db8::/48"
 END = "and then the end: "
@@ -111,6 +115,66 @@ async def test_a_file_that_bird_does_not_include_is_told(tmp_path: Path) -> None
             await include.apply({FOUR: State.ANNOUNCED})
 
 
+QUEUED = "0002-Reading configuration\n0005 Reconfiguration already in progress, queueing new config\n"
+KNOWN = "1002-geodns_announce4 Static     master4    up\n     geodns_announce6 Static     master6    up\n0000 \n"
+OURS = ROUTE.replace("anycast4", "geodns_announce4")
+
+
+async def test_a_file_that_waits_its_turn_is_accepted(tmp_path: Path) -> None:
+    """BIRD is still busy with the configuration before: it has read the new one, and follows it in the end."""
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    (tmp_path / "bird.conf").write_text("before")
+    async with bird(tmp_path / "ctl", QUEUED, KNOWN, NONE, OURS):
+        await include.apply({FOUR: State.ANNOUNCED})
+
+    assert f"route {FOUR} blackhole;" in (tmp_path / "bird.conf").read_text()
+
+
+@pytest.mark.parametrize("before", [None, written({FOUR: State.ANNOUNCED}, Attributes())])
+async def test_a_refusal_leaves_no_file_that_announces_more(before: str | None, tmp_path: Path) -> None:
+    """What BIRD refuses is taken back where it would announce, and stays where it announces less than before."""
+    file = tmp_path / "bird.conf"
+    include = Include(str(tmp_path / "ctl"), file, Attributes())
+    if before:
+        file.write_text(before)
+    wanted = State.WITHDRAWN if before else State.ANNOUNCED
+    async with bird(tmp_path / "ctl", "8002 bird.conf:3:5 syntax error\n", "8003 No protocols match\n", OURS * 30):
+        with pytest.raises(RouterFault):
+            await include.apply({FOUR: wanted})
+
+    assert (written({FOUR: wanted}, Attributes()) if before else None) == (file.read_text() if file.exists() else None)
+
+
+async def test_what_cannot_be_done_without_its_configuration_is_told(tmp_path: Path) -> None:
+    """One family is withdrawn all the same; of the other BIRD's refusal is what is told."""
+    refused, disabled = "8002 bird.conf:3:5 syntax error\n", "0009-geodns_announce4: disabled\n0000 \n"
+    include = Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())
+    async with bird(tmp_path / "ctl", refused, disabled, *[NONE] * 100) as told:
+        with pytest.raises(RouterFault, match=r"BIRD refuses its configuration: bird\.conf:3:5 syntax error"):
+            await include.apply({FOUR: State.WITHDRAWN, SIX: State.ANNOUNCED})
+
+    assert ["configure", 'disable "geodns_announce4"'] == told[:2]
+    assert all(line.startswith("show route") for line in told[2:])
+
+
+PEERS = (
+    "2002-Name       Proto      Table      State  Since         Info\n"
+    "1002-device1    Device     ---        up     19:53:00.998  \n"
+    "1002-up1        BGP        ---        up     2026-11-28 19:53:00  Established   \n"
+    "1006-  BGP state:          Established\n     Neighbor address: 192.0.2.9\n"
+    "1002-off        BGP        ---        down   19:53:00.998  \n1006-  BGP state:          Down\n"
+    "1002-away       BGP        ---        start  19:53:00.998  Active        Socket: Connection refused\n"
+    "1006-  BGP state:          Active\n0000 \n"
+)
+
+
+async def test_the_peers_of_bird_are_known(tmp_path: Path) -> None:
+    """By the names of its protocols, whatever else it runs, and however it writes times."""
+    for router in (Protocols(str(tmp_path / "ctl"), {}), Include(str(tmp_path / "ctl"), tmp_path / "bird.conf", Attributes())):
+        async with bird(tmp_path / "ctl", PEERS):
+            assert {"up1": "established", "off": "down", "away": "active"} == await router.peers()
+
+
 async def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """The directory must be there and this user's."""
     with pytest.raises(RouterFault, match="cannot be written: No such file or directory"):
@@ -197,6 +261,46 @@ async def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
+@pytest.mark.parametrize("start", ["", "setsid "], ids=["its own", "one that has left its group"])
+async def test_a_script_that_hangs_in_another_program_holds_nobody_up(start: str, tmp_path: Path) -> None:
+    """Its children have its pipes, and nobody waits until they let go of them."""
+    began, pid = monotonic(), tmp_path / "pid"
+    other = script(tmp_path / "other", f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await Program(["sh", "-c", f"{start}{other} & wait"], [], Attributes()).apply({FOUR: State.ANNOUNCED})
+
+    assert monotonic() - began < 10
+    if start:  # nobody can know it; it has let go of nothing, and still nobody waits
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    poll("it is gone, too", lambda: not lives(int(pid.read_text())))
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_a_program_that_prints_without_end_is_killed() -> None:
+    """Before it fills the memory."""
+    with pytest.raises(RouterFault, match="yes prints more than 1,048,576 octets"):
+        async with asyncio.timeout(10):
+            await Program(["true"], ["yes"], Attributes()).seen()
+
+
+async def test_a_program_need_not_read(tmp_path: Path) -> None:
+    """What it is told is more than a pipe holds; that it is done is all that counts."""
+    prefixes = {f"10.{number // 256}.{number % 256}.0/24": State.ANNOUNCED for number in range(3000)}
+    await Program(["true"], [], Attributes()).apply(prefixes)
+    kept = tmp_path / "kept"
+    await Program(["tee", str(kept)], [], Attributes()).apply(prefixes)
+
+    assert prefixes.keys() == json.loads(kept.read_text())["prefixes"].keys()
+
+
 async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
     """A prefix and its state on each line; what is none is told."""
     shown = tmp_path / "shown"
@@ -204,6 +308,10 @@ async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
     shown.write_text(f"{FOUR} drained\n\n{SIX}\n192.0.2.0/24 withdrawn\n")
 
     assert {FOUR: State.DRAINED, SIX: State.ANNOUNCED} == await program.seen()
+    assert await program.peers() is None
+    shown.write_text(f"{FOUR}\npeer transit1 Established\npeer transit2 Idle (Admin)\n\n")
+    assert {FOUR: State.ANNOUNCED} == await program.seen()
+    assert {"transit1": "established", "transit2": "idle (admin)"} == await program.peers()
     shown.write_text("hello\n")
     with pytest.raises(RouterFault, match="prints 'hello', which is no prefix and state"):
         await program.seen()
@@ -264,3 +372,25 @@ async def test_an_as_that_frr_does_not_know_is_told(tmp_path: Path) -> None:
     """What vtysh says is the reason."""
     with pytest.raises(RouterFault, match="exits with 1: BGP is already running; AS is 64500"):
         await Vtysh(script(tmp_path / "vtysh", VTYSH), 64501, "", "").apply({FOUR: State.ANNOUNCED})
+
+
+SUMMARY = (
+    '{"ipv4Unicast": {"as": 64500, "peers": {"192.0.2.9": {"state": "Established"}, "fe80::1": {"state": "Idle (Admin)"}}}, '
+    '"ipv6Unicast": {"peers": {"192.0.2.9": {"state": "Idle"}, "2001:db8::9": {"state": "Connect"}}}, "warning": "more"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "peers"),
+    [("{}", {}), (SUMMARY, {"192.0.2.9": "established", "fe80::1": "idle (admin)", "2001:db8::9": "connect"})],
+)
+async def test_the_peers_of_frr_are_known(shown: str, peers: dict[str, str], tmp_path: Path) -> None:
+    """A neighbour of two families is one."""
+    assert peers == await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").peers()
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "bgpd is busy"])
+async def test_what_frr_shows_otherwise_is_told(shown: str, tmp_path: Path) -> None:
+    """Another version, or half of an answer."""
+    with pytest.raises(RouterFault, match="which is no JSON object"):
+        await Vtysh(script(tmp_path / "vtysh", f"print({shown!r})"), 64500, "", "").peers()
