@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from typing import Protocol
 
 from geodns.ops.announce._course import State
 
-_PIPE = asyncio.subprocess.PIPE
 _MOST = 1 << 20  # octets that a program may print
 _REAPING = 1.0  # seconds for the kernel to end what was killed
 
@@ -69,50 +70,46 @@ class Router(Protocol):
 async def run(command: Sequence[str], told: str = "") -> str:
     """A program's standard output; it gets `told` on standard input. Raises RouterFault.
 
-    Cancelled, it is killed with all that it has started: a script is mostly stuck in another program, which holds its pipes.
+    It has ended when it exits: what it leaves running, such as the shared connection of ssh, is not waited for. Cancelled, it is
+    killed with all that it has started: a script is mostly stuck in another program.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=_PIPE, stdout=_PIPE, stderr=_PIPE, start_new_session=True)
-    except (OSError, ValueError) as error:  # ValueError: a null octet in an argument
-        raise RouterFault(f"{command[0]} cannot be run: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        out, err, _ = await asyncio.gather(
-            _output(process.stdout, command[0]), _output(process.stderr, command[0]), _feed(process.stdin, told.encode())
-        )
-        await process.wait()
-    except BaseException:
-        await _end(process)
-        raise
-    if process.returncode:
-        said = (err or out).decode(errors="replace").strip().splitlines()
-        raise RouterFault(f"{command[0]} exits with {process.returncode}: {said[-1] if said else 'it says nothing'}")
-    return out.decode(errors="replace")
+    with _scratch() as given, _scratch() as out, _scratch() as err:
+        given.write(told.encode())
+        given.seek(0)
+        for bounded in (out, err):
+            _bound(bounded)
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdin=given, stdout=out, stderr=err, start_new_session=True)
+        except (OSError, ValueError) as error:  # ValueError: a null octet in an argument
+            raise RouterFault(f"{command[0]} cannot be run: {getattr(error, 'strerror', None) or error}") from None
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            await asyncio.shield(ended)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already, or run as somebody else by now
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.wait([ended], timeout=_REAPING)
+            ended.cancel()
+            raise
+        if max(out.tell(), err.tell()) >= _MOST:
+            raise RouterFault(f"{command[0]} prints more than {_MOST:,} octets")
+        if process.returncode:
+            said = (_text(err) or _text(out)).strip().splitlines()
+            raise RouterFault(f"{command[0]} exits with {process.returncode}: {said[-1] if said else 'it says nothing'}")
+        return _text(out)
 
 
-async def _output(stream: asyncio.StreamReader | None, program: str) -> bytes:
-    found = b""
-    while stream and (chunk := await stream.read(_MOST)):
-        found += chunk
-        if len(found) > _MOST:
-            raise RouterFault(f"{program} prints more than {_MOST:,} octets")
-    return found
+def _scratch() -> FileIO:
+    """A file without a name. It has an end though others still hold it, as a pipe has not, and needs no room on a disk."""
+    return open(os.memfd_create("geodns", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC), "w+b", buffering=0)
 
 
-async def _feed(stream: asyncio.StreamWriter | None, octets: bytes) -> None:
-    """Write and close, whether it is read or not: a program need not want to know."""
-    if stream is None:
-        return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(octets)
-        await stream.drain()
-    stream.close()
+def _bound(file: FileIO) -> None:
+    """Let nobody write more into it: such a write is an error of whoever tries."""
+    file.truncate(_MOST)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what is left of a program's process group; whoever has left that, and still holds its pipes, is not waited for."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_REAPING):
-            await process.wait()
-    process._transport.close()  # type: ignore[attr-defined]
+def _text(file: FileIO) -> str:
+    """What was written up to where writing has come, which is one place for all who hold the file."""
+    return os.pread(file.fileno(), file.tell(), 0).decode(errors="replace")

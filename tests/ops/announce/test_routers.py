@@ -271,7 +271,7 @@ async def test_a_script_that_hangs_in_another_program_holds_nobody_up(start: str
             await Program(["sh", "-c", f"{start}{other} & wait"], [], Attributes()).apply({FOUR: State.ANNOUNCED})
 
     assert monotonic() - began < 10
-    if start:  # nobody can know it; it has let go of nothing, and still nobody waits
+    if start:  # nobody can know it; it holds what it prints to, and still nobody waits
         os.kill(int(pid.read_text()), signal.SIGKILL)
     poll("it is gone, too", lambda: not lives(int(pid.read_text())))
 
@@ -299,6 +299,18 @@ async def test_a_program_need_not_read(tmp_path: Path) -> None:
     await Program(["tee", str(kept)], [], Attributes()).apply(prefixes)
 
     assert prefixes.keys() == json.loads(kept.read_text())["prefixes"].keys()
+
+
+async def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """An exit is an end, though a child keeps the output open, as the shared connection of ssh does."""
+    pid = tmp_path / "pid"
+    try:
+        async with asyncio.timeout(10):
+            leaving = ["sh", "-c", f"sleep 600 & echo $! >{pid}; echo {FOUR}"]
+            await Program(leaving, [], Attributes()).apply({FOUR: State.ANNOUNCED})
+            assert lives(int(pid.read_text()))
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 async def test_what_a_program_shows_is_read(tmp_path: Path) -> None:
