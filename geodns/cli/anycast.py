@@ -21,6 +21,7 @@ from geodns.cli.catchment import catchment
 from geodns.cli.geography import atlas_of, place_of
 from geodns.cli.output import ConfigOption, JsonOption, config_path, refuse, say, say_json, show_problems, table, usage, warn
 from geodns.geo import discs, evidence, pings
+from geodns.geo.address import is_address
 from geodns.geo.countries import countries
 from geodns.geo.nearness import Spot
 from geodns.ops import anycast
@@ -268,7 +269,7 @@ def _unanswered(server: anycast.Server, question: str, answers: Sequence[anycast
 def _tell_sweep(
     owner: str, rdtype: str, labels: Sequence[str], answers: Sequence[anycast.Answer], known: evidence.Known, *, as_json: bool
 ) -> None:
-    addresses = sorted({text for answer in answers for text in answer.data if _is_address(text)})
+    addresses = sorted({text for answer in answers for text in answer.data if is_address(text)})
     classified = [evidence.classify(text, place_of(text), known) for text in addresses]
     trusted = (evidence.Verdict.DESIGNATED, evidence.Verdict.LISTED)
     listed = {found.address for found in classified if found.verdict in trusted}
@@ -321,14 +322,6 @@ def _answer_text(answer: anycast.Answer) -> str:
 
 def _scope_text(answer: anycast.Answer) -> str:
     return "-" if answer.scope is None else f"/{answer.scope}"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _subnet(atlas: geo.Atlas, text: str) -> tuple[str, IPv4Network | IPv6Network]:

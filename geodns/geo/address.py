@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 Version = Literal[4, 6]
@@ -51,6 +51,15 @@ class Place:
 
     def __str__(self) -> str:
         return str(IPv4Address(self.address) if self.version == 4 else IPv6Address(self.address))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address, of either family, as Python's `ipaddress` reads it."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def place_of(version: Version, address: int) -> Place:

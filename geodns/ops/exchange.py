@@ -19,6 +19,7 @@ import dns.name
 import dns.rdatatype
 from dnslib import CLASS, EDNS0, QTYPE, DNSError, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption
 
+from geodns.geo.address import is_address
 from geodns.problem import Problem, ProblemsFound
 
 NSID = 3  # RFC 5001
@@ -69,23 +70,15 @@ def named(text: str, port: int) -> tuple[str, int]:
 
     An IPv6 address with a port stands in brackets (RFC 5952 §6), and may without one. Raises BadServer.
     """
-    if _is_ip(text):
+    if is_address(text):
         return text, port
     parts = _SERVER.fullmatch(text)
-    if parts is None or (parts["ipv6"] and not (_is_ip(parts["ipv6"]) and ":" in parts["ipv6"])):
+    if parts is None or (parts["ipv6"] and not (is_address(parts["ipv6"]) and ":" in parts["ipv6"])):
         raise BadServer(f"'{text}' is no server: {_FORMS}")
     number = parts["port"]
     if number is not None and not (re.fullmatch("[0-9]{1,5}", number) and 0 < int(number) < 1 << 16):
         raise BadServer(f"'{text}' does not end in a port from 1 to 65535: {_FORMS}")
     return parts["ipv6"] or parts["host"], port if number is None else int(number)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 async def find(text: str, port: int) -> Server:
@@ -94,7 +87,7 @@ async def find(text: str, port: int) -> Server:
     Raises BadServer for what is written as no server is, and ProblemsFound for a host that is not known.
     """
     host, port = named(text, port)
-    if _is_ip(host):
+    if is_address(host):
         return Server(str(ip_address(host)), port)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns.geo.address import BITS, EMBEDDED, SPECIAL, Place, Version, place_of, prefix_around
+from geodns.geo.address import BITS, EMBEDDED, SPECIAL, Place, Version, is_address, place_of, prefix_around
 
 PLACES = [
     ("192.0.2.1", "192.0.2.1", 0),
@@ -63,6 +63,18 @@ def test_the_prefix_around_an_address_is_ipaddress_own(asked: tuple[Version, int
     written = IPv4Address(address) if version == 4 else IPv6Address(address)
 
     assert ip_network(f"{written}/{length}", strict=False) == prefix_around(Place(version, address), length)
+
+
+@given(st.ip_addresses())
+def test_every_address_is_one(asked: IPv4Address | IPv6Address) -> None:
+    """Of both families, as they are written."""
+    assert is_address(str(asked))
+
+
+@pytest.mark.parametrize("text", ["", "192.0.2.1/24", "192.0.2", "192.0.2.256", "[::1]", "192.0.2.1:53", " ::1", "localhost"])
+def test_what_is_no_address(text: str) -> None:
+    """Neither a network nor a host's name, nor an address with something around it."""
+    assert not is_address(text)
 
 
 def test_special_blocks_are_private_to_the_standard_library_too() -> None:

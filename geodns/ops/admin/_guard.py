@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from geodns.geo.address import is_address
 from geodns.ops.admin._replies import JSON, refusal
 
 MOST_OCTETS = 65_536
@@ -149,19 +150,11 @@ class Guard:
         if self._rules.any_host:
             return True
         host = _plain_host(text)
-        return host in self._rules.hosts or (self._rules.any_address and _is_address(host))
+        return host in self._rules.hosts or (self._rules.any_address and is_address(host))
 
     def _is_bearer(self, headers: Headers) -> bool:
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _hardened(send: Send) -> Send:

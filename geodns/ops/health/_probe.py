@@ -7,9 +7,9 @@ import errno
 import logging
 import socket
 import time
-from ipaddress import ip_address
 from typing import assert_never
 
+from geodns.geo.address import is_address
 from geodns.ops.health._dns import check_dns
 from geodns.ops.health._exec import check_exec
 from geodns.ops.health._external import check_file
@@ -77,7 +77,7 @@ def _refuse_shortage(fault: BaseException) -> None:
 
 async def _check(target: Target) -> Passed:
     check, address = target.check, target.address
-    if not _is_address(address):
+    if not is_address(address):
         raise Failed(f"{address} cannot be resolved: checks go to addresses, not to names")
     match check:
         case HttpCheck():
@@ -96,14 +96,6 @@ async def _check(target: Target) -> Passed:
             return Passed("nothing is checked")
         case _:
             assert_never(check)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 async def _check_tcp(address: str, port: int) -> Passed:
