@@ -27,9 +27,11 @@ _RENEWED_EVERY = 1.0  # seconds, or as soon as something has happened to a pool
 _RENEWALS = 4  # while a lease counts, at least: one that is late must not end it
 _REST = 0.05  # seconds between two renewals, whatever happens
 _HANGS = 15.0  # seconds, after which systemd ends a gate that says nothing
-_TRIES = 3  # times that a router is given to withdraw, by its gate too
 _STATES = ("announced", "drained", "withdrawn")
 _LEAVING = "the daemon stops"
+
+TRIES = 3
+"""Times that a router is given to withdraw, by its gate and by the daemon that waits for that."""
 
 
 class Daemon(Protocol):
@@ -57,7 +59,7 @@ class Daemon(Protocol):
 def patience(config: Config) -> announce.Patience:
     """How long clients are given to leave."""
     told = config.announce
-    routers = _TRIES * (told.router_timeout + told.interval)
+    routers = TRIES * (told.router_timeout + told.interval)
     return announce.Patience(soft(config), told.drain_floor, told.drain_max, routers)
 
 

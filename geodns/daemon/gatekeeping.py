@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from geodns.daemon.announcing import soft
+from geodns.daemon.announcing import TRIES, soft
 from geodns.daemon.ways import gate_needs, is_same_way, remember, remembered, router, withdrawn
 from geodns.ops import announce, logs, notify
 from geodns.ops import config as configuration
@@ -20,8 +20,6 @@ from geodns.ops.config import Config
 from geodns.problem import Problem, ProblemsFound
 
 log = logging.getLogger("geodns.announce")
-
-_PATIENCES = 3  # times that a router is given when the gate ends
 
 
 def gate_plan(config: Config, gone: tuple[str, ...] = ()) -> announce.Plan:
@@ -128,7 +126,7 @@ async def _run(path: Path, config: Config) -> bool:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         else:
             notifier.stopping()
-            await gate.leave(_PATIENCES * told.router_timeout)
+            await gate.leave(TRIES * told.router_timeout)
     finally:
         telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
