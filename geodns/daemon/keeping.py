@@ -118,9 +118,9 @@ def _look(config: Config, now: float) -> tuple[Remembered, float]:
     return (known, age) if age <= config.server.state_max_age else (replace(known, states={}), inf)
 
 
-def hand_over(known: Remembered, notebook: server.Slate) -> None:
-    """Leave for the next keeper what is known; raises ValueError if there is no room for so much."""
-    notebook.write(json.dumps(known.to_json()).encode())
+def hand_over(known: dict[str, object], notebook: server.Slate) -> None:
+    """Leave for the next keeper what is known, as `Remembered` writes it; raises ValueError if there is no room for so much."""
+    notebook.write(json.dumps(known).encode())
 
 
 def from_notebook(notebook: server.Slate, config: Config) -> Remembered:
@@ -284,14 +284,14 @@ class Keeping:
     def _handed_over(self) -> dict[str, object]:
         """What is known now, which a successor can have from the notebook already."""
         history = {pool: tuple(happened) for pool, happened in self.history.items()}
-        known = Remembered(self.states, self.words, history, self.draining, self.failures)
+        known = Remembered(self.states, self.words, history, self.draining, self.failures).to_json()
         try:
             hand_over(known, self._notebook)
         except ValueError as error:
             log.error("states of checks are not handed on: %s", error)
         self._number += 1
         self._dirty, self._written = False, time()
-        return known.to_json()
+        return known
 
     def _write(self, number: int, known: dict[str, object]) -> None:
         """Write what was known at a moment, unless a later one is on the disk already; from any thread."""

@@ -74,10 +74,10 @@ class Staff:
         self._sockets, problems = gates.bind(gates.wanted(config), config, self._workers, given=given)
         known, found = keeping.recall(config, time())
         try:
-            keeping.hand_over(known, self._notebook)
+            keeping.hand_over(known.to_json(), self._notebook)
         except ValueError as fault:
             found.append(Problem("", 0, f"the remembered state is not used: {fault}", "", Severity.WARNING))
-            keeping.hand_over(keeping.NOTHING, self._notebook)
+            keeping.hand_over(keeping.NOTHING.to_json(), self._notebook)
         return [*problems, *found, *unwritable(config), *self._door.open(config)]
 
     def serve(self, hung_up: Callable[[], bool] = lambda: False) -> None:

@@ -49,7 +49,7 @@ def doorkeeper(directory: Path, post: server.Post) -> Doorkeeper:
     path.write_text("", "utf-8")
     loaded = load(path)
     board, notebook, slate = server.Board(0), server.Slate(NOTEBOOK), server.Slate(1 << 20)
-    hand_over(NOTHING, notebook)
+    hand_over(NOTHING.to_json(), notebook)
     Report(os.getpid(), 0.0).write(slate)
     counts = Counts(answer.Ledger(), server.Tally(1, answer.CAPACITY))
     arrivals = server.Funnel(catchment.RECORD.size), server.Slate(1 << 20)

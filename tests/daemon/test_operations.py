@@ -460,7 +460,7 @@ def keeper_of(directory: Path) -> keeping.Keeping:
     """What keeps, without its process."""
     config = configuration.parse(f'[server]\nstate = "{directory}"\n' + CHECKED)
     notebook = gate.Slate(keeping.NOTEBOOK)
-    keeping.hand_over(keeping.NOTHING, notebook)
+    keeping.hand_over(keeping.NOTHING.to_json(), notebook)
     return keeping.Keeping(config, gate.Board(1), notebook)
 
 
